@@ -1,4 +1,4 @@
-"""Delete results and shared data that no study needs; without `yes` only list them."""
+"""List results and shared data that no study needs, and delete them if the user confirms."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pipeline.locking.command_locks import DATA_LOCKS, data_lock, study_lock, st
 from pipeline.locking.locks import HeldError, Holder, Lock, holders_below, release, take
 from pipeline.study.models import Study
 
-_LISTED = 40
+_LISTED_AT_MOST = 40
 
 
 def clean_study(study: Study, yes: bool = False, shared: bool = False, results: bool = False) -> str:
-    """List what would be deleted and why; with `yes`, delete it.
+    """Return a list of prunable files with reasons, and delete them if `yes` is true.
 
     Args:
         study: the study whose results are checked.
@@ -28,71 +28,73 @@ def clean_study(study: Study, yes: bool = False, shared: bool = False, results: 
         results: whether to include all results of the study.
 
     Returns:
-        The list, as text.
+        The list as text.
 
     Raises:
-        InputError: if a process uses what would be deleted, or a file cannot be deleted.
+        InputError: if a process may use a prunable file, or a file cannot be deleted.
     """
     in_use = studies_in_use(study)
-    found = find_prunable_files(study, in_use, shared, results)
-    if not yes or not found.delete:
-        return show(study, found, deleted=False)
+    prunable = find_prunable_files(study, in_use, shared, results)
+    if not yes or not prunable.delete:
+        return show(study, prunable, deleted=False)
     with ExitStack() as stack:
-        _alone(study, found.delete, stack)
-        found = find_prunable_files(study, in_use, shared, results)  # again, now that the locks are held
-        _delete(study, found.delete, results)
-    return show(study, found, deleted=True)
+        _lock_out_others(study, prunable.delete, stack)
+        # Files may have changed before the locks were taken.
+        prunable = find_prunable_files(study, in_use, shared, results)
+        _delete(study, prunable.delete, results)
+    return show(study, prunable, deleted=True)
 
 
-def show(study: Study, found: PrunableFiles, deleted: bool) -> str:
-    """Return what was found as text; deleted: whether it was deleted already."""
-    total = size(sum(one.bytes for one in found.delete))
-    lines = [*found.notes]
-    if not found.delete:
+def show(study: Study, prunable: PrunableFiles, deleted: bool) -> str:
+    """Return a list of prunable files as text. deleted: whether they are deleted already."""
+    total = size(sum(file.bytes for file in prunable.delete))
+    lines = [*prunable.notes]
+    if not prunable.delete:
         lines.append(f"Study {study.name}: nothing to delete.")
     else:
         verb = "Deleted" if deleted else "Would delete"
-        places = "one file or folder" if len(found.delete) == 1 else f"{len(found.delete)} files and folders"
+        places = "one file or folder" if len(prunable.delete) == 1 else f"{len(prunable.delete)} files and folders"
         lines.append(f"Study {study.name}. {verb} {total} in {places}:")
-        lines += [f"  {size(one.bytes):>8}  {one.path}: {one.why}" for one in found.delete[:_LISTED]]
-        lines += _more(len(found.delete))
-    if found.kept:
+        lines += [f"  {size(file.bytes):>8}  {file.path}: {file.why}" for file in prunable.delete[:_LISTED_AT_MOST]]
+        lines += _more(len(prunable.delete))
+    if prunable.staying:
         lines.append("Stays:")
-        lines += [f"  {path}: {why}" for path, why in sorted(found.kept.items())[:_LISTED]]
-        lines += _more(len(found.kept))
-    if found.delete and not deleted:
+        lines += [f"  {path}: {why}" for path, why in sorted(prunable.staying.items())[:_LISTED_AT_MOST]]
+        lines += _more(len(prunable.staying))
+    if prunable.delete and not deleted:
         lines.append("Nothing was deleted. The same command with --yes deletes it.")
     return "\n".join(lines)
 
 
 def _more(count: int) -> list[str]:
-    return [f"  and {count - _LISTED} more"] if count > _LISTED else []
+    return [f"  and {count - _LISTED_AT_MOST} more"] if count > _LISTED_AT_MOST else []
 
 
-def _alone(study: Study, delete: Sequence[PrunableFile], stack: ExitStack) -> None:
-    """Take the locks of everything that is deleted.
+def _lock_out_others(study: Study, delete: Sequence[PrunableFile], stack: ExitStack) -> None:
+    """Take the locks of the study and of shared data, as far as their files are deleted.
 
     Raises:
-        InputError: if somebody does.
+        InputError: if another process holds one of them, or Snakemake has locked the folder.
     """
     if any(Path(".snakemake/locks").glob("*.lock")):
         raise InputError(
-            ".snakemake/locks: Snakemake works here, or was killed. Nothing was deleted; wait for it, or, if none runs: "
+            ".snakemake/locks: Snakemake works here, or was killed. Nothing was deleted. Wait until it ends; if no Snakemake runs: "
             "snakemake --unlock --cores 1."
         )
     me = Holder.here("clean", f"cleans {study.name}", study.name)
-    wanted = [data_lock()] if any(one.shared for one in delete) else []
-    wanted += [] if all(one.shared for one in delete) else [study_lock(study)]
-    for path in wanted:
+    paths = [data_lock()] if any(file.shared for file in delete) else []
+    paths += [] if all(file.shared for file in delete) else [study_lock(study)]
+    for path in paths:
         try:
             descriptor = take(Lock(path), me, wait=False)
         except HeldError:
-            everybody = [*holders_below(DATA_LOCKS), *holders_below(Path("results"))]
-            # Any process may use shared data; results are used by processes that work on the study.
-            named = {str(one): None for one in everybody if path == data_lock() or one.study == study.name}
-            who = ", and ".join(named) or str(Holder())
+            holders = [*holders_below(DATA_LOCKS), *holders_below(Path("results"))]
+            # Any process may use shared data. Only processes that work on the study use its results.
+            users = {str(holder): None for holder in holders if path == data_lock() or holder.study == study.name}
+            names = ", and ".join(users) or str(Holder())
             raise InputError(
-                f"{path.parent.parent}: in use by {who}. Nothing was deleted. Wait for it, or stop it, and run the command again."
+                f"{path.parent.parent}: in use by {names}. Nothing was deleted. Wait until it ends, or stop it, and run the "
+                "command again."
             ) from None
         if descriptor is not None:
             stack.callback(release, descriptor)
@@ -100,23 +102,23 @@ def _alone(study: Study, delete: Sequence[PrunableFile], stack: ExitStack) -> No
 
 def _delete(study: Study, delete: Sequence[PrunableFile], results: bool) -> None:
     failed = []
-    for one in delete:
+    for file in delete:
         try:
-            _remove(one.path)
+            _remove(file.path)
         except OSError as error:
-            failed.append(f"{one.path} ({error.strerror})")
+            failed.append(f"{file.path} ({error.strerror})")
     if results and not failed:
         shutil.rmtree(study_locks(study), ignore_errors=True)
-    for one in delete:
-        _remove_empty(one.path.parent)
+    for file in delete:
+        _remove_empty(file.path.parent)
     if failed:
         raise InputError(
-            f"could not be deleted: {'; '.join(failed[:5])}. The rest was deleted. Check who owns these files."
+            f"could not be deleted: {'; '.join(failed[:5])}. The other files were deleted. Check who owns these files."
         )
 
 
 def _remove(path: Path) -> None:
-    """Delete a file, a link (not what it leads to) or a folder."""
+    """Delete a file, a folder, or a link but not its target."""
     if any(parent.is_symlink() for parent in list(path.parents)[:-2]):
         raise OSError(0, "lies behind a link")
     if path.is_dir() and not path.is_symlink():
@@ -131,7 +133,7 @@ def _remove_empty(folder: Path) -> None:
         try:
             folder.rmdir()
         except FileNotFoundError:
-            pass  # deleted with another of its files
+            pass  # deleted already, for another file in it
         except OSError:
             return
         folder = folder.parent

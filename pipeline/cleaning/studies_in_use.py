@@ -1,4 +1,4 @@
-"""The studies in use: the shared data that they need stays."""
+"""The studies in use, whose shared data `endoarss clean` does not delete."""
 
 from __future__ import annotations
 
@@ -15,52 +15,54 @@ from pipeline.study.models import Study
 
 @dataclass(frozen=True)
 class StudiesInUse:
-    """studies: the readable studies in use. unreadable: what is wrong with the others."""
+    """The studies in use that can be read, and for each other one a message that says what is wrong."""
 
     studies: tuple[Study, ...]
     unreadable: tuple[str, ...]
 
 
 def studies_in_use(study: Study) -> StudiesInUse:
-    """Return this study, params.yaml, studies/*.yaml, and the last version that ran of every study with results.
+    """Return this study, those in params.yaml and studies/*.yaml, and for every study with results the version that ran last.
 
-    The last version counts because its file may have been changed since.
+    The stored version counts too, because the study's file may have been changed since the run.
     """
     files = [Path("params.yaml"), *sorted(Path("studies").glob("*.y*ml"))]
-    found: list[Study] = [study]
+    studies: list[Study] = [study]
     unreadable: list[str] = []
     for path in files:
         if path.exists():
-            _read(path, found, unreadable)
+            _read(path, studies, unreadable)
     for entry in entries_of(Path("results")):
         if versions := _versions(Path(entry.path)):
-            _read(versions[-1], found, unreadable)
-    return StudiesInUse(tuple(found), tuple(unreadable))
+            _read(versions[-1], studies, unreadable)
+    return StudiesInUse(tuple(studies), tuple(unreadable))
 
 
 def earlier_studies(study: Study, notes: list[str]) -> list[Study]:
-    """Return the stored earlier versions of the study; versions that cannot be read are added to the notes."""
-    found: list[Study] = []
+    """Return the stored earlier versions of the study. If some cannot be read, add a note."""
+    studies: list[Study] = []
     unreadable: list[str] = []
     for path in _versions(results_folder(study)):
         if path.name != study_file(study).name:
-            _read(path, found, unreadable)
+            _read(path, studies, unreadable)
     if unreadable:
-        count = "an earlier version" if len(unreadable) == 1 else f"{len(unreadable)} earlier versions"
-        notes.append(f"{count} of the study cannot be read; figures and tables that only it had stay. {unreadable[0]}")
-    return found
+        count = "An earlier version" if len(unreadable) == 1 else f"{len(unreadable)} earlier versions"
+        notes.append(
+            f"{count} of the study cannot be read, so figures and tables of that version stay. {unreadable[0]}"
+        )
+    return studies
 
 
 def _versions(results: Path) -> list[Path]:
-    """Return the versions of a study that ran, the last one last."""
+    """Return the stored versions of a study, in the order in which they ran."""
     return sorted(
         filter(is_study_file, (results / StudyOutput.VERSIONS).glob("*.json")), key=lambda path: path.stat().st_mtime
     )
 
 
-def _read(path: Path, found: list[Study], unreadable: list[str]) -> None:
+def _read(path: Path, studies: list[Study], unreadable: list[str]) -> None:
     try:
-        found.append(load_study(path))
+        studies.append(load_study(path))
     except (InputError, OSError, ValueError) as error:
         text = str(error)
         unreadable.append(text if str(path) in text else f"{path}: {text}")

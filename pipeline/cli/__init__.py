@@ -1,4 +1,5 @@
-"""The command line `endoarss`, one file per group of commands: a command parses, calls the room that does the work, and prints."""
+"""The command line `endoarss`, one file per group of commands. A command parses its options, calls the function that does the work, and
+prints what it returns."""
 
 from __future__ import annotations
 
@@ -20,23 +21,23 @@ COMMANDS = Group(
     {"Start": start.COMMANDS, "Run by hand": by_hand.COMMANDS, "Results": results.COMMANDS,
      "Versions": versions.COMMANDS, "": [steps.STEP]}, steps.MOVED, name="endoarss",
     help="Train, evaluate, merge and compare multi-task models of endoscopic surgery: the steps of a study, by hand.",
-    epilog="`endoarss COMMAND --help` explains a command. What only rules call: `endoarss step --help`.",
+    epilog="`endoarss COMMAND --help` explains a command. Commands that only rules call: `endoarss step --help`.",
     example="endoarss list --study studies/demo.yaml")
 # fmt: on
 
-# The extra that installs what a command needs; `workflow` for all others.
-_EXTRAS = {**{str(one.name): "train" for one in by_hand.COMMANDS}, "report": "report", "paper": "report"}
+# The extra of pip that installs the packages of a command; for all other commands it is `workflow`.
+_EXTRAS = {**{str(command.name): "train" for command in by_hand.COMMANDS}, "report": "report", "paper": "report"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Messages, tracebacks and the command that provenance keeps are without secrets.
+    """Run one command. Secrets are masked in messages, in tracebacks, and in the command line that provenance records.
 
     Args:
-        arguments: the words after `endoarss`; None takes those of this process.
+        arguments: the words after `endoarss`; None for those of this process.
 
     Returns:
-        0 if it succeeded; 1, with a message on standard error, if what a user gave cannot be used, or the system refuses a file;
-        2 if the command line itself is wrong; 130 if Ctrl-C ended it; 141 if nobody reads its output any more.
+        The exit status: 0 for success; 1, with a message on standard error, if input cannot be used or the system refuses a file; 2 if the
+        command line is wrong; 130 after Ctrl-C; 141 if the program that reads the output has ended.
     """
     mask_tracebacks()
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return 0
     except click.exceptions.Exit as end:
-        return end.exit_code if words else 2  # without words the help is shown, which counts as an error
+        return end.exit_code if words else 2  # a command line without words shows the help, and counts as wrong
     except click.UsageError as error:
         print(_printable(masked(explained_usage(error))), file=sys.stderr)
         return 2
@@ -59,10 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         from endoarss.missing_packages import how_to_install
 
-        needed = how_to_install(error, f"endoarss {_command(words)}", _EXTRAS.get(words[0], "workflow"))
-        if not needed:
+        message = how_to_install(error, f"endoarss {_command(words)}", _EXTRAS.get(words[0], "workflow"))
+        if not message:
             raise
-        return _say(needed)
+        return _say(message)
     except _errors_for_people() as error:
         return _fail(words, str(error))
     except KeyboardInterrupt:
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _errors_for_people() -> tuple[type[Exception], ...]:
-    """Return the errors whose message is complete. Called only after an error, because it imports numpy."""
+    """Return the errors whose message is all that a user needs. This imports numpy, so it is called only after an error."""
     from corruptions.errors import CorruptionError
     from endoarss.errors import MediaError, SettingsError, TrainingError
     from pipeline.errors import InputError
@@ -93,5 +94,5 @@ def _say(message: str) -> int:
 
 
 def _printable(text: str) -> str:
-    """Return a message without control characters, which files and headers may hold."""
-    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
+    """Return a message with control characters escaped, because names and headers from files may hold them."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text)

@@ -20,7 +20,7 @@ _SINGLES = "mtlesd/dinov2/single_activity/equal/r4-s0-val mtlesd/dinov2/single_s
 
 
 def _cell_locks(study: Study, step: str, does: str, ids: Sequence[str], on_gpu: bool) -> Work:
-    """Return the locks of cells. A training holds its lock exclusively; scoring and robustness, which read its files, share it."""
+    """Return the locks of a step on cells. Training holds the training lock alone; the other steps, which read its files, share it."""
     from pipeline.study.cells import find_cell
 
     cells = [find_cell(study, cell_id) for cell_id in sorted(set(ids))]
@@ -35,12 +35,12 @@ def _train_locks(study: Study, values: Values) -> Work:
 
 
 def _evaluate_locks(study: Study, values: Values) -> Work:
-    # A model that predicts again writes the same files as a training.
+    # With --again, the model writes predictions, as a training does.
     return _cell_locks(study, TRAINING if values["again"] else SCORING, "scores", values["cells"], values["again"])
 
 
 def _robustness_locks(study: Study, values: Values) -> Work:
-    """Return the locks of the cells, or of the folder of an external model's results."""
+    """Return the locks of the cells, or the lock of the folder of an external model's results."""
     from pipeline.io.hashing import digest
 
     models = [values[name] for name in ("cells", "predictor", "predictions") if values[name]]
@@ -48,10 +48,10 @@ def _robustness_locks(study: Study, values: Values) -> Work:
         raise click.UsageError("expected one of --cell, --predictor and --predictions.")
     if values["cells"]:
         return _cell_locks(study, ROBUSTNESS, "evaluates the robustness of", values["cells"], on_gpu=True)
-    tested = masked(values["label"] or str(models[0]))
-    where = str(values["out"].resolve()) if values["out"] else [tested, values["dataset"]]
-    lock = Lock(study_locks(study) / "predictors" / f"{digest(where)[:16]}.lock")
-    return Work(f"evaluates the robustness of {tested}", [lock], on_gpu=not values["predictions"])
+    label = masked(values["label"] or str(models[0]))
+    folder = str(values["out"].resolve()) if values["out"] else [label, values["dataset"]]
+    lock = Lock(study_locks(study) / "predictors" / f"{digest(folder)[:16]}.lock")
+    return Work(f"evaluates the robustness of {label}", [lock], on_gpu=not values["predictions"])
 
 
 def _merge_locks(study: Study, values: Values) -> Work:
@@ -73,44 +73,44 @@ COMMANDS = [
         "evaluate", "evaluation.evaluate_cell:evaluate_cells",
         "Score trained or merged cells from their saved predictions.", f"evaluate --cell {_CELL}",
         click.option("--cell", "cells", required=True, multiple=True, metavar="ID", help="A cell (repeatable)."),
-        click.option("--again", is_flag=True, help="Let the trained model predict again first."),
+        click.option("--again", is_flag=True, help="Let the model predict again first."),
         locks=_evaluate_locks, makes="evaluate_cell"),
     command(
         "robustness", "reporting.external_model:evaluate_any_model",
         "Evaluate cells, or any other model, under all corruptions.", f"robustness --cell {_CELL} --workers 4",
-        click.option("--cell", "cells", multiple=True, metavar="ID", help="A cell (repeatable: corrupts images once)."),
-        click.option("--predictor", metavar="MODULE:FUNCTION", help="Yours: images (N, S, S, 3) in, scores or ids out."),
-        path_option("--predictions", "DIR", "Masks that you predicted on a copy by `corruptions apply`."),
-        click.option("--dataset", metavar="NAME", help="Dataset to test a predictor on (default: the first)."),
+        click.option("--cell", "cells", multiple=True, metavar="ID", help="A cell (repeatable; images are corrupted once)."),
+        click.option("--predictor", metavar="MODULE:FUNCTION", help="Your function: images (N, S, S, 3) in, scores or ids out."),
+        path_option("--predictions", "DIR", "Masks that you predicted on a copy made by `corruptions apply`."),
+        click.option("--dataset", metavar="NAME", help="Dataset to test a predictor on (default: the study's first)."),
         click.option("--label", metavar="TEXT", help="Name of a predictor in tables (default: its own name)."),
-        path_option("--out", "DIR", "Where a predictor's scores, tables and figures go."),
+        path_option("--out", "DIR", "Folder for a predictor's scores, tables and figures."),
         click.option("--beside", is_flag=True, help="Compare it with the cells whose robustness is evaluated."),
         workers_option(spared=1), locks=_robustness_locks, makes="evaluate_robustness"),
     command(
-        "merge", "training.merge_models:merge_as_asked", "Merge single-task models, with Representation Surgery or not."
-        "\n\nA MODEL is a cell of the study or a checkpoint, one per task. Without --method all is made that the study's "
-        "key merging asks of them.", f"merge {_SINGLES} --method ties --surgery",
+        "merge", "training.merge_models:merge_by_name", "Merge single-task models, with or without Surgery."
+        "\n\nA MODEL is a cell of the study or a checkpoint; name one per task. Without --method, all merged models are made "
+        "that the study's key merging lists for them.", f"merge {_SINGLES} --method ties --surgery",
         click.argument("models", nargs=-1, required=True, metavar="MODEL..."),
-        click.option("--method", "methods", multiple=True, metavar="NAME", help="A merger that `endoarss list` names."),
+        click.option("--method", "methods", multiple=True, metavar="NAME", help="A merger, as `endoarss list` names it (repeatable)."),
         click.option("--surgery", type=AtLeast(1), is_flag=False, flag_value=0, metavar="[RANK]",
-                     help="With Representation Surgery (default rank: the study's, 16). Models come first."),
-        path_option("--out", "DIR", "Where it goes (default: a cell of the study)."),
+                     help="Apply Representation Surgery (default rank: the study's). Write it after the models."),
+        path_option("--out", "DIR", "Folder for the merged model (default: that of a cell of the study)."),
         locks=_merge_locks, makes="merged"),
     command(
-        "predict", "inference.predict_files:predict_inputs", "Predict pictures and videos of your own with a trained model.\n\n"
-        "CHECKPOINT is the model.safetensors of a trained cell; no study is needed. Each INPUT is a picture, a video, or "
-        "a folder to search for them.", "predict model.safetensors video.mp4 pictures/ --out predicted",
+        "predict", "inference.predict_files:predict_inputs", "Predict images and videos of your own with a trained model.\n\n"
+        "CHECKPOINT is the model.safetensors of a cell; no study is needed. Each INPUT is an image, a video, or "
+        "a folder that is searched for both.", "predict model.safetensors video.mp4 pictures/ --out predicted",
         click.argument("checkpoint", type=PATH, metavar="CHECKPOINT"),
         click.argument("inputs", type=PATH, nargs=-1, metavar="INPUT..."),
         path_option("--out", "DIR", "Folder for masks, overlays and predictions.csv."),
-        path_option("--weights", "PATH", "File or folder with the frozen weights that the checkpoint was trained on; "
-                    "without it found by digest, next to it and in data/weights (repeatable).", multiple=True),
-        click.option("--components", multiple=True, metavar="MODULE", help="Your Python module with a backbone or "
-                     "architecture of the model; it is imported (repeatable)."),
-        path_option("--standalone", "FILE", "Write a checkpoint that holds these weights too, to send as one file."),
-        click.option("--batch-size", type=AtLeast(1), default=16, help="Images at a time (default: 16)."),
+        path_option("--weights", "PATH", "File or folder with the frozen weights that the checkpoint needs (repeatable). "
+                    "Default: search next to the checkpoint and in data/weights for the digest.", multiple=True),
+        click.option("--components", multiple=True, metavar="MODULE", help="Your Python module that defines a backbone or "
+                     "architecture of the model; its code is run (repeatable)."),
+        path_option("--standalone", "FILE", "Write a checkpoint that also holds the frozen weights, to send as one file."),
+        click.option("--batch-size", type=AtLeast(1), default=16, help="Images per batch (default: 16)."),
         click.option("--every", type=AtLeast(1), default=1, help="Predict each Nth frame of a video (default: 1)."),
-        click.option("--half", is_flag=True, help="Run the model in bfloat16, on GPUs only: faster, less exact."),
+        click.option("--half", is_flag=True, help="Run the model in bfloat16 (GPUs only): faster, less exact."),
         click.option("--no-overlays", is_flag=True, help="Write only masks and predictions.csv."),
-        click.option("--overwrite", is_flag=True, help="Replace what an earlier run wrote to DIR."), of_study=False),
+        click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run in DIR."), of_study=False),
 ]

@@ -1,4 +1,4 @@
-"""Make commands. Each names a function of the pipeline, which is imported when the command runs."""
+"""Make commands. A command names a function of the pipeline, which is imported when the command runs."""
 
 from __future__ import annotations
 
@@ -32,40 +32,40 @@ def command(
     makes: str | None = None,
     of_study: bool = True,
 ) -> Command:
-    """Make a command; what its function returns (a text, a path, or a list of them) is printed.
+    """Make a command that calls a function and prints what it returns (a text, a path, or a list of them).
 
     Args:
         name: the command.
-        calls: "room.module:function" below `pipeline`; it is called with the values of the options, by their names.
-        text: its help; the first line stands in the help of its group.
-        example: a worked example, less the word `endoarss`.
+        calls: the function, as "package.module:function" in `pipeline`. It is called with the values of the options as keyword arguments.
+        text: help of the command; its first line is shown in the help of the group too.
+        example: an example without the word `endoarss`.
         options: options and arguments.
-        locks: given the study and these values, says which locks are held meanwhile; None where nothing of a study is written.
-        makes: which results of the study it makes, see `pipeline.cli.made_by_command`; None if it makes none.
-        of_study: whether the function takes a study too, that of --study.
+        locks: returns, from the study and the values of options, the locks that the command holds; None if it writes no file of a study.
+        makes: the results of the study that it makes, as `pipeline.cli.made_by_command` names them; None if it makes none.
+        of_study: whether the command has --study; the function then takes the loaded study as `study`.
     """
 
     def run(**values: Any) -> None:
         if_stale = bool(values.pop("if_stale", False))
         with (
             _locks_of_command(name, values, locks) if of_study else nullcontext(),
-            _making(makes, values, if_stale) as due,
+            _recorded(makes, values, if_stale) as is_stale,
         ):
             function: Any = resolve_name(f"pipeline.{calls}")
-            made = function(**values) if due else _CURRENT
-        for line in made if isinstance(made, list) else [made]:
+            returned = function(**values) if is_stale else _CURRENT
+        for line in returned if isinstance(returned, list) else [returned]:
             if line and isinstance(line, (str, Path)):
                 print(line)
 
-    every: list[Option] = [*([_STUDY] if of_study else []), *options, *([_IF_STALE] if makes else [])]
-    for option in reversed(every):
+    all_options: list[Option] = [*([_STUDY] if of_study else []), *options, *([_IF_STALE] if makes else [])]
+    for option in reversed(all_options):
         option(run)
     return click.command(name, cls=Command, help=text, calls=calls, example=f"endoarss {example}", locks=locks)(run)
 
 
 @contextmanager
 def _locks_of_command(name: str, values: Values, locks: Locks | None) -> Iterator[None]:
-    """Load the study in place of its file's name, and hold the locks of the command."""
+    """Replace the path of the study in `values` by the loaded study, and hold the locks of the command in the block."""
     from pipeline.results.provenance import note_command
     from pipeline.study.loading import load_study
 
@@ -77,8 +77,8 @@ def _locks_of_command(name: str, values: Values, locks: Locks | None) -> Iterato
 
 
 @contextmanager
-def _making(makes: str | None, values: Values, if_stale: bool) -> Iterator[bool]:
-    """Record what decides the results that the block makes; yield false if no result is stale."""
+def _recorded(makes: str | None, values: Values, if_stale: bool) -> Iterator[bool]:
+    """Record the results that the block makes. With `if_stale`, yield false if no result is stale; then the block makes none."""
     if makes is None:
         yield True
         return
@@ -89,19 +89,18 @@ def _making(makes: str | None, values: Values, if_stale: bool) -> Iterator[bool]
 
     digests = KnownDigests()
     results = ResultsOfStudy(values["study"], digests)
-    wanted = made_by(makes, results, values)
-    if if_stale and are_current(wanted, digests):
+    made = made_by(makes, results, values)
+    if if_stale and are_current(made, digests):
         yield False
         return
-    again = (
-        [one for result in wanted for one in result.upstream if one.step in _PREDICTS] if values.get("again") else []
-    )
-    with making(wanted, digests, if_stale, again):
+    upstream = [upstream for result in made for upstream in result.upstream] if values.get("again") else []
+    refreshed = [result for result in upstream if result.step in _PREDICTING_STEPS]
+    with making(made, digests, if_stale, refreshed):
         yield True
 
 
 class AtLeast(click.ParamType):
-    """A whole number with a lower bound; a default value is not checked."""
+    """The type of options that take a whole number of at least `least`. A default value is not checked."""
 
     name = "N"
 
@@ -115,7 +114,7 @@ class AtLeast(click.ParamType):
         return int(value)
 
 
-PATH = click.Path(readable=False, path_type=Path)  # the code that reads a file reports if it cannot
+PATH = click.Path(readable=False, path_type=Path)  # not checked here: the code that reads the file has a better message
 
 
 def path_option(name: str, metavar: str, text: str, **attributes: Any) -> Option:
@@ -124,13 +123,13 @@ def path_option(name: str, metavar: str, text: str, **attributes: Any) -> Option
 
 
 def workers_option(spared: int = 0) -> Option:
-    """Declare --workers; spared: cores that are left for this process."""
-    text = "Processes next to this one (default: all cores but one)." if spared else "Processes (default: all cores)."
+    """Declare --workers. spared: number of cores that the default leaves for this process."""
+    text = "Processes besides this one (default: all cores but one)." if spared else "Processes (default: all cores)."
     return click.option("--workers", type=AtLeast(0), default=max(1, (os.cpu_count() or 1) - spared), help=text)
 
 
-_PREDICTS = ("train_cell", "merge_models")
+_PREDICTING_STEPS = ("train_cell", "merge_models")
 """Steps that write predictions, which `evaluate --again` replaces."""
-_CURRENT = "Nothing to do: what lies here was made from the same settings, code and data."
-_IF_STALE = click.option("--if-stale", is_flag=True, help="Do nothing if the result is current, as rules call it.")
+_CURRENT = "Nothing to do: the result was made from the same settings, code and data."
+_IF_STALE = click.option("--if-stale", is_flag=True, help="Do nothing if the result is current. Rules use this.")
 _STUDY = path_option("--study", "FILE", "Study file (default: params.yaml).", default="params.yaml")

@@ -1,4 +1,4 @@
-"""Commands whose help ends with an example, groups with titles, and messages about command lines that are not valid."""
+"""Commands whose help ends with an example, groups of commands with titled sections, and messages about invalid command lines."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import click
 
 
 class Command(click.Command):
-    """A command whose help ends with a worked example.
+    """A command whose help ends with an example.
 
     Attributes:
-        example: a whole command line.
-        calls: the function that does the work, below `pipeline`.
-        locks: given the study and the parsed values, says which locks a run holds; None where nothing of a study is written.
+        example: a complete command line.
+        calls: the function that does the work, as "package.module:function" in `pipeline`.
+        locks: as for `pipeline.cli.commands.command`.
     """
 
     def __init__(self, example: str, calls: str = "", locks: Any = None, **named: Any) -> None:
@@ -23,7 +23,7 @@ class Command(click.Command):
         self.example, self.calls, self.locks = example, calls, locks
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, and give every error its command."""
+        """Parse the words of a command line; an error about them names this command."""
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -37,20 +37,20 @@ class Command(click.Command):
 
 
 class Group(Command, click.Group):
-    """Commands in sections; a section without a title is not shown. Names may have hyphens or underscores.
+    """Commands in sections. A section without a title is not shown in the help. Users may write - for _ in names.
 
     Attributes:
         sections: the commands by title.
-        moved: what an old name is called now.
+        moved: the present name of each old name.
     """
 
     def __init__(self, sections: Mapping[str, Sequence[Command]], moved: Mapping[str, str] | None = None, **named: Any):
         super().__init__(**named)
         self.sections, self.moved = sections, moved or {}
-        self.commands = {str(one.name): one for some in sections.values() for one in some}
+        self.commands = {str(command.name): command for commands in sections.values() for command in commands}
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str, click.Command, list[str]]:
-        """Return a command by its name, or raise an error that suggests one."""
+        """Return a command by its name. For an unknown name, raise an error that suggests a command."""
         name = args[0].replace("-", "_")
         if name in self.commands:
             return name, self.commands[name], args[1:]
@@ -68,31 +68,35 @@ class Group(Command, click.Group):
         for title, commands in self.sections.items():
             if title:
                 with formatter.section(title):
-                    formatter.write_dl([(str(one.name), one.get_short_help_str(formatter.width)) for one in commands])
+                    rows = [(str(command.name), command.get_short_help_str(formatter.width)) for command in commands]
+                    formatter.write_dl(rows)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Return a message about an unknown name, with a suggestion and the known names."""
     names = list(known)
-    near = get_close_matches(name, names, n=1)
-    meant = f" Did you mean {near[0]}?" if near else ""
-    return f"no {kind} {name!r}.{meant} Known: {', '.join(names)}."
+    similar = get_close_matches(name, names, n=1)
+    suggestion = f" Did you mean {similar[0]}?" if similar else ""
+    return f"no {kind} {name!r}.{suggestion} Known: {', '.join(names)}."
 
 
 def explained_usage(error: click.UsageError) -> str:
-    """Return what is wrong with a command line, with an example of the command."""
-    context, said = error.ctx, error.format_message()
+    """Return a message about an invalid command line, with an example of the command."""
+    context, message = error.ctx, error.format_message()
     assert context is not None and isinstance(context.command, Command), "see Command.parse_args"
-    more = f"More: {context.command_path} --help"
+    advice = f"More: {context.command_path} --help"
     if isinstance(context.command, Group):
-        return f"{said}\n{more}"
+        return f"{message}\n{advice}"
     if isinstance(error, click.NoSuchOption):
-        options = [name for one in context.command.get_params(context) for name in one.opts if name.startswith("-")]
-        said = unknown("option", error.option_name, options)
+        parameters = context.command.get_params(context)
+        options = [name for parameter in parameters for name in parameter.opts if name.startswith("-")]
+        message = unknown("option", error.option_name, options)
     elif isinstance(error, click.BadParameter) and error.param is not None:
         parameter = error.param
         name = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
-        said = f"{name}: {'missing.' if isinstance(error, click.MissingParameter) else error.message}"
-    elif said.startswith("Got unexpected extra argument"):
-        said += " Studies are given as --study FILE." * any("--study" in one.opts for one in context.command.params)
-    return f"{context.command_path}: {said}\nExample: {context.command.example}\n{more}"
+        message = f"{name}: {'missing.' if isinstance(error, click.MissingParameter) else error.message}"
+    elif message.startswith("Got unexpected extra argument"):
+        message += " Studies are given as --study FILE." * any(
+            "--study" in option.opts for option in context.command.params
+        )
+    return f"{context.command_path}: {message}\nExample: {context.command.example}\n{advice}"

@@ -14,12 +14,12 @@ from pipeline.workflow.results_of_study import ResultsOfStudy
 
 
 def made_by(what: str, results: ResultsOfStudy, values: Mapping[str, Any]) -> list[Result]:
-    """Return the results that a command makes, upstream first; none of what is no result of the study.
+    """Return the results of the study that a command makes, upstream first. The list is empty if it makes only other files.
 
     Args:
-        what: "merged", "report", "paper", or the method of `ResultsOfStudy` that gives them.
-        results: of the study.
-        values: of the command's options, by their names.
+        what: "merged", "report", "paper", or the name of the method of `ResultsOfStudy` that returns a result.
+        results: the results of the study.
+        values: the values of the command's options, by name.
 
     Raises:
         InputError: if the study has no such cell or dataset.
@@ -27,7 +27,7 @@ def made_by(what: str, results: ResultsOfStudy, values: Mapping[str, Any]) -> li
     if what == "merged":
         return _merged(results, values)
     if what == "report":
-        # With gaps a report shows a part of its study; it is never current, and each command makes it again.
+        # A report with gaps shows a part of its study. It is not recorded, so it is never current.
         return [] if values["if_gaps"] else results.of_report()
     if what == "paper":
         return [results.write_paper(), *([results.compile_paper()] if values["pdf"] else [])]
@@ -35,12 +35,12 @@ def made_by(what: str, results: ResultsOfStudy, values: Mapping[str, Any]) -> li
     if "tree" in values:
         return [make(values["tree"])] if values["tree"] in generated_trees(results.study) else []
     if "cell" in values or "cells" in values:
-        named = dict.fromkeys(values["cells"] if "cells" in values else [values["cell"]])
-        return [make(find_cell(results.study, cell_id)) for cell_id in named]
+        cell_ids = dict.fromkeys(values["cells"] if "cells" in values else [values["cell"]])
+        return [make(find_cell(results.study, cell_id)) for cell_id in cell_ids]
     if "datasets" in values:
         return [make(known_dataset(results.study, name)) for name in values["datasets"]]
     if "dataset" in values:
-        # A dataset that is built without unreadable frames, although the study does not say so, is not a result of the study.
+        # With --skip-bad, which the study does not have, the dataset is not the one that the study describes.
         return [] if values.get("skip_bad") else [make(known_dataset(results.study, values["dataset"]))]
     if (what == "pretrain_backbone" and results.study.pretraining is None) or values.get("only"):
         return []
@@ -48,8 +48,8 @@ def made_by(what: str, results: ResultsOfStudy, values: Mapping[str, Any]) -> li
 
 
 def _merged(results: ResultsOfStudy, values: Mapping[str, Any]) -> list[Result]:
-    named = {key: values[key] for key in ("models", "methods", "surgery", "out")}
-    request = read_request(results.study, **named)
+    arguments = {key: values[key] for key in ("models", "methods", "surgery", "out")}
+    request = read_request(results.study, **arguments)
     singles = tuple(source.cell for source in request.sources if source.cell is not None)
     merged = [results.merge_models(cell, singles) for cell in request.cells()]
     return [*merged, *([results.represent_group(request.group)] if request.group else [])]

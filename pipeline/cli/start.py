@@ -10,13 +10,13 @@ from pipeline.cli.groups import Command
 
 # fmt: off
 def doctor(name: str, example: str, makes: str | None = None) -> Command:
-    """Make the command that checks raw trees; as a step of the workflow, its report is a result."""
+    """Make a command that checks raw trees. makes: its result, if it is the step of the workflow whose report is recorded."""
     return command(
-        name, "preparation.check_sources:doctor", "Check the raw trees of a study: what is missing or wrong.", example,
+        name, "preparation.check_sources:doctor", "Report what is missing or wrong in a study's raw trees.", example,
         click.option("--dataset", "datasets", multiple=True, metavar="NAME", help="Check only this dataset (repeatable)."),
-        click.option("--deep", is_flag=True, help="Decode every image and mask instead of a sample of each folder."),
-        path_option("--json json_file", "FILE", "Write the report as JSON as well."),
-        path_option("--export-split split_file", "CSV", "Write which frame is in which split."),
+        click.option("--deep", is_flag=True, help="Decode every image and mask, not only a sample of each folder."),
+        path_option("--json json_file", "FILE", "Also write the report as JSON."),
+        path_option("--export-split split_file", "CSV", "Write a list of frames with their splits."),
         workers_option(), makes=makes)
 
 
@@ -25,10 +25,10 @@ COMMANDS = [
         "new", "new_study.write_study:write_study", "Write a study for images and masks of your own.",
         "new my_frames --images frames/images --masks frames/masks --labels frames/labels.csv",
         click.argument("name"),
-        path_option("--images", "DIR", "Folder of the images, of any depth.", required=True),
-        path_option("--masks", "DIR", "Folder of their masks.", required=True),
-        path_option("--labels", "CSV", "List of the frames, with activities or not."),
-        click.option("--overwrite", is_flag=True, help="Replace a study of this name."),
+        path_option("--images", "DIR", "Folder of the images; subfolders are searched too.", required=True),
+        path_option("--masks", "DIR", "Folder of the masks of these images.", required=True),
+        path_option("--labels", "CSV", "List of the frames, with or without activities."),
+        click.option("--overwrite", is_flag=True, help="Replace the study of this name."),
         of_study=False),
     doctor("doctor", "doctor --study studies/quick.yaml --deep --json doctor.json"),
     command("list", "status.list_study:list_study", "List components and the cells of a study.",

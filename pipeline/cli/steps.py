@@ -1,4 +1,4 @@
-"""`endoarss step NAME`: commands that only rules call, with the names of the rules."""
+"""`endoarss step NAME`: commands that only rules call. Each has the name of its rule."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 _DATASET = click.option("--dataset", required=True, metavar="NAME", help="A dataset of the study.")
 _TREE = click.option("--tree", required=True, metavar="NAME", help="A raw tree that the study generates.")
-_SKIP = click.option("--skip-bad", is_flag=True, help="Leave unreadable frames out; the dataset's card names them.")
+_SKIP = click.option("--skip-bad", is_flag=True, help="Leave out unreadable frames; the dataset's card lists them.")
 MOVED: dict[str, str] = {}
-"""The earlier command names of steps, and their present names."""
+"""The present command of each step, by its earlier name."""
 
 
 def _step(old: str, calls: str, text: str, locks: Locks, *options: Option) -> Command:
-    """Make a step with the name of its function and of its result."""
+    """Make a step, which has the name of its function and of its result. old: the earlier name of the command."""
     name = calls.partition(":")[2]
     MOVED[old] = f"endoarss step {name}"
-    needed = " --tree esd" if _TREE in options else " --dataset mtlesd" if _DATASET in options else ""
+    required = " --tree esd" if _TREE in options else " --dataset mtlesd" if _DATASET in options else ""
     return command(
-        name, calls, text, f"step {name}{needed} --study studies/demo.yaml", *options, locks=locks, makes=name
+        name, calls, text, f"step {name}{required} --study studies/demo.yaml", *options, locks=locks, makes=name
     )
 
 
 def _on_dataset(does: str, lock: Callable[[Study, str], Path]) -> Locks:
-    """Return the lock of a step that writes one result of a dataset."""
+    """Return a function that returns the lock of a step on one dataset. does: what the step does, as in "builds"."""
 
     def locks(study: Study, values: Values) -> Work:
         from pipeline.study.datasets import known_dataset
@@ -48,7 +48,7 @@ def _on_dataset(does: str, lock: Callable[[Study, str], Path]) -> Locks:
 
 
 def _generate(study: Study, values: Values) -> Work:
-    """Return the lock of the generation of a raw tree; the step refuses trees that the study does not generate."""
+    """Return the lock of a generated raw tree. The step itself refuses trees that the study does not generate."""
     from pipeline.results.paths import generated_trees
 
     root = generated_trees(study).get(values["tree"])
@@ -79,7 +79,7 @@ def _corrupted_lock(study: Study, dataset: str) -> Path:
 
 
 _BUILD, _DRAW, _WORKERS = "preparation.build_dataset", "reporting.figures.draw_datasets", workers_option()
-_PAPER = report_locks("sets the paper", "write_paper")
+_PAPER = report_locks("writes the paper", "write_paper")
 # fmt: off
 STEPS = {
     "Data": [
@@ -87,19 +87,19 @@ STEPS = {
         doctor("check_sources", "step check_sources --dataset mtlesd", makes="check_sources"),
         _step("build", f"{_BUILD}:build_dataset", "Build one dataset from its raw trees.",
               _on_dataset("builds", _built_lock), _DATASET, _SKIP, _WORKERS),
-        _step("pack", "preparation.pack_dataset:pack_dataset", "Decode a built dataset once to the study's size.",
+        _step("pack", "preparation.pack_dataset:pack_dataset", "Store the images of a built dataset at the study's size.",
               _on_dataset("packs", _built_lock), _DATASET, _WORKERS),
     ],
     "Models": [
         _step("pretrain", "training.pretrain_backbone:pretrain_backbone",
               "Pretrain the study's backbone on generated scenes.", _pretrain),
-        _step("corrupt", "evaluation.corrupt_images:corrupt_images", "Corrupt the test images of a dataset; keep PNGs.",
+        _step("corrupt", "evaluation.corrupt_images:corrupt_images", "Corrupt the test images of a dataset, and store them.",
               _on_dataset("corrupts the images of", _corrupted_lock), _DATASET, workers_option(spared=1)),
-        _step("references", "evaluation.score_references:score_references", "Score predictions that need no model.",
+        _step("references", "evaluation.score_references:score_references", "Score reference predictions, which need no model.",
               _on_dataset("scores the references of", _references_lock), _DATASET),
     ],
     "Reports": [
-        _step("collect", "evaluation.collect_results:collect_results", "Gather all scores into results.parquet.",
+        _step("collect", "evaluation.collect_results:collect_results", "Collect all scores in results.parquet.",
               report_locks("collects the results", "collect_results")),
         _step("draw_datasets", f"{_DRAW}:draw_datasets", "Draw contact sheets, balance, and classes by activity.",
               report_locks("draws the datasets", "draw_datasets")),
@@ -110,7 +110,7 @@ STEPS = {
         _step("figures", "reporting.figures.draw_figures:draw_figures", "Draw all figures of the results.",
               report_locks("draws the figures", "draw_figures"),
               click.option("--only", metavar="NAME", default="", help="Draw only this figure, e.g. fig5_segmentation.")),
-        _step("page", "reporting.make_page:make_page", "Write the page that shows everything.",
+        _step("page", "reporting.make_page:make_page", "Write the page with all results.",
               report_locks("makes the page", "make_page")),
         _step("write_paper", "reporting.write_paper:write_paper", "Write paper.tex.", _PAPER),
         _step("compile_paper", "reporting.write_paper:compile_paper", "Compile paper.tex to a PDF.", _PAPER),

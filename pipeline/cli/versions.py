@@ -1,4 +1,4 @@
-"""Commands for versions of results with DVC; they use the study in params.yaml."""
+"""Commands for versions of results with DVC, which work on the study in params.yaml."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pipeline.cli.commands import PATH, command
 
 # fmt: off
 COMMANDS = [
-    command("use", "workflow.use_study:use", "Make a study the one that `snakemake` and `dvc repro` run.\n\n"
+    command("use", "workflow.use_study:use", "Select the study that `snakemake` and `dvc repro` run.\n\n"
             "Writes params.yaml, with all defaults, and .dvc/study.yaml. STUDY is a study file, or params.yaml itself.",
             "use studies/paper.yaml", click.argument("path", type=PATH, metavar="STUDY"), of_study=False),
     command("record", "workflow.record_restore:record",
-            "After snakemake: give results to DVC, so `dvc repro` runs nothing.", "record", of_study=False),
+            "After snakemake: record its results in DVC.", "record", of_study=False),
     command("restore", "workflow.record_restore:restore",
-            "After `dvc pull` or a copy: say whether anything is left to make.", "restore", of_study=False),
+            "After `dvc pull` or a copy: check that all results are current.", "restore", of_study=False),
 ]

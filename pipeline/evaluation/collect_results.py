@@ -1,4 +1,4 @@
-"""Collect every score of a study in results.parquet, one row per measurement, computed from saved rows in the study's protocol."""
+"""Compute every score of a study from saved rows, under the study's protocol, and collect them in results.parquet, one row per score."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def collect_results(
 
     Args:
         study: the study.
-        reductions: reductions that the caller will ask the returned results for, as `StudyResults` takes them.
+        reductions: what the caller will compute from rows of the returned results, as for `StudyResults`.
 
     Returns:
         The collected results.
@@ -45,13 +45,14 @@ def collect_results(
     while True:
         results = StudyResults(study, {**reductions, SCORES_UNDER_CORRUPTION[study.protocol]: robust_models(study)})
         table, state = gather_results(study, study.protocol, results), _state(results)
+        # If a training ended meanwhile, repeat, so that its cell is either in the table and in the lists, or in neither.
         if state == _state(StudyResults(study)):
-            break  # else a training ended meanwhile; its cell must be in both the rows and the lists, or in neither
+            break
     checkpoints, missing, missing_robust = state
     with whole_file(results_file(study)) as partial:
         table.to_parquet(partial, index=False)
     write_json(metrics_file(study), summary_of(table))
-    about = {
+    provenance = {
         **about_run(study, run, study.datasets, with_model=False),
         "seed": list(study.seeds),
         "protocol": study.protocol,
@@ -61,27 +62,27 @@ def collect_results(
         "rows": len(table),
         "results_sha256": sha256_of(results_file(study)),
     }
-    write_provenance(results_provenance_file(study), about)
+    write_provenance(results_provenance_file(study), provenance)
     if SCORES_UNDER_CORRUPTION[study.protocol] not in reductions:
         results.release(SCORES_UNDER_CORRUPTION[study.protocol])
     return results
 
 
 def summary_of(table: pd.DataFrame) -> dict[str, float]:
-    """Return means over all models that `dvc metrics` compares between versions: accuracy and mIoU, clean and under corruption."""
+    """Return mean accuracy and mIoU over all models, on clean and corrupted images. `dvc metrics` compares them between versions."""
     models = table[(table["backbone"] != REFERENCE_BACKBONE) & (table["class"] == "")]
     clean = models["corruption"] == CLEAN
-    parts = {"": models[clean], "_corrupted": models[~clean]}
+    rows_by_suffix = {"": models[clean], "_corrupted": models[~clean]}
     scores = {
         f"{metric}{suffix}": rows.loc[rows["metric"] == metric, "value"].mean()
-        for suffix, rows in parts.items()
+        for suffix, rows in rows_by_suffix.items()
         for metric in ("accuracy", "miou")
     }
     return {name: round(float(value), 6) for name, value in scores.items() if pd.notna(value)}
 
 
 def _state(results: StudyResults) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    """Return the checkpoints of cells with results, and the reasons of cells without results and of cells without robustness."""
+    """Return digests of checkpoints by cell, and why other cells lack results or robustness results, by cell."""
     checkpoints = {cell.id: results.provenance(cell)["checkpoint_sha256"] for cell in results.present_models}
     missing = {cell.id: reason for cell, reason in results.missing_models.items()}
     return checkpoints, missing, {cell.id: reason for cell, reason in results.missing_robust_models.items()}
@@ -102,7 +103,7 @@ def gather_results(study: Study, protocol: str, results: StudyResults | None = N
     for dataset in evaluated_datasets(study):
         results.frames(
             dataset
-        )  # raises first if the dataset is not built, before a message that nothing is trained on it
+        )  # if the dataset is not built, this message comes before one that no model is trained on it
     robust = [cell for cell in robust_models(study) if cell not in results.missing_robust_models]
     return gather_scores(results, protocol, results.present_models, robust)
 
@@ -110,13 +111,13 @@ def gather_results(study: Study, protocol: str, results: StudyResults | None = N
 def gather_scores(
     results: StudyResults, protocol: str, models: Iterable[Cell], robust: Collection[Cell]
 ) -> pd.DataFrame:
-    """Return the rows of the long table for some models and all references.
+    """Return the rows of the long table for some models and all reference predictions.
 
     Args:
         results: results that hold the models.
         protocol: protocol of the metrics.
         models: trained and merged models.
-        robust: the models whose scores under corruption are included.
+        robust: the models whose scores under corruption are included; each is one of `models`.
 
     Raises:
         InputError: if a file of rows is not valid; the message names the file.
@@ -129,15 +130,15 @@ def gather_scores(
             for score in scores_of(results.clean_rows(cell, dataset), labels_of(results.study, dataset), protocol)
         ]
         scores += [_CLEAN | {"eval_dataset": cell.dataset} | score for score in _bias(results, cell)]
-        of_cell = [pd.DataFrame(scores, columns=_MEASURED)]
+        cell_scores = [pd.DataFrame(scores, columns=_MEASURED)]
         if cell in robust:
-            of_cell.append(results.reduced(cell, SCORES_UNDER_CORRUPTION[protocol]))
-        frames.append(pd.concat(of_cell).assign(**_about(results, cell)))
+            cell_scores.append(results.reduced(cell, SCORES_UNDER_CORRUPTION[protocol]))
+        frames.append(pd.concat(cell_scores).assign(**_model_columns(results, cell)))
     for dataset in evaluated_datasets(results.study):
         for name, rows in results.reference_rows(dataset).items():
             scores = scores_of(rows, labels_of(results.study, dataset), protocol)
-            found = pd.DataFrame([_CLEAN | {"eval_dataset": dataset} | score for score in scores], columns=_MEASURED)
-            frames.append(found.assign(**_about_reference(results.study, dataset, name)))
+            measured = pd.DataFrame([_CLEAN | {"eval_dataset": dataset} | score for score in scores], columns=_MEASURED)
+            frames.append(measured.assign(**_reference_columns(results.study, dataset, name)))
     table = pd.concat(frames, ignore_index=True).assign(protocol=protocol)
     return table[list(COLUMNS)].astype({"value": "float64"})
 
@@ -154,12 +155,12 @@ SCORES_UNDER_CORRUPTION: Mapping[str, Reduction[pd.DataFrame]] = {
 """For each protocol, the reduction that returns a model's scores under each corruption and severity, as rows of the long table."""
 
 
-# What differs between the scores of one model.
+# The columns whose values differ between the scores of one model.
 _CLEAN = {"corruption": CLEAN, "severity": 0, "mask_warped": True}
 _MEASURED = ["eval_dataset", *_CLEAN, "metric", "class", "value", "n"]
 
 
-def _common(study: Study, dataset: str) -> dict[str, Any]:
+def _dataset_columns(study: Study, dataset: str) -> dict[str, Any]:
     return {
         "study": study.name,
         "dataset": dataset,
@@ -171,18 +172,18 @@ def _common(study: Study, dataset: str) -> dict[str, Any]:
 
 
 def _bias(results: StudyResults, cell: Cell) -> list[dict[str, Any]]:
-    """Return how far the representations of a merged model are from those of each single model on test images (mean L1), and the mean."""
+    """Return the bias of a merged model: mean L1 distance of its representations from each single-task model's, and the mean of these."""
     if not cell.merger:
         return []
-    about = results.provenance(cell)["merging"]
-    bias, frames = about["bias"], about["test_images"]
+    merging = results.provenance(cell)["merging"]
+    bias, frames = merging["bias"], merging["test_images"]
     values = {**{f"bias_{task}": value for task, value in bias.items()}, "bias": sum(bias.values()) / len(bias)}
     return [{"metric": metric, "class": "", "value": value, "n": frames} for metric, value in values.items()]
 
 
-def _about(results: StudyResults, cell: Cell) -> dict[str, Any]:
+def _model_columns(results: StudyResults, cell: Cell) -> dict[str, Any]:
     study, provenance = results.study, results.provenance(cell)
-    return _common(study, cell.dataset) | {
+    return _dataset_columns(study, cell.dataset) | {
         "backbone": cell.backbone,
         "backbone_label": study.backbones[cell.backbone].label,
         "architecture": cell.architecture,
@@ -197,8 +198,8 @@ def _about(results: StudyResults, cell: Cell) -> dict[str, Any]:
     }
 
 
-def _about_reference(study: Study, dataset: str, name: str) -> dict[str, Any]:
-    return _common(study, dataset) | {
+def _reference_columns(study: Study, dataset: str, name: str) -> dict[str, Any]:
+    return _dataset_columns(study, dataset) | {
         "backbone": REFERENCE_BACKBONE,
         "backbone_label": REFERENCE_BACKBONE,
         "architecture": name,

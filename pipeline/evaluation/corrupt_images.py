@@ -1,4 +1,4 @@
-"""Corrupt the test images of a dataset once and store them, for all models and for people who want to look at them."""
+"""Corrupt the test images of a dataset and store them. All models use the stored images, and people can look at them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.datasets.load import load_split
-from pipeline.evaluation.corrupted_batches import CorruptedBatch, corrupted_batches, moves_masks, picture_of
-from pipeline.evaluation.corruption_cache import about_cache
+from pipeline.evaluation.corrupted_batches import CorruptedBatch, corrupted_batches, image_file, moves_masks
+from pipeline.evaluation.corruption_cache import cache_settings
 from pipeline.io.files import resumable_folder, whole_file, write_json
 from pipeline.io.hashing import digest
 from pipeline.io.images import write_png
@@ -20,7 +20,7 @@ from pipeline.study.conditions import conditions_of
 from pipeline.study.folders import dataset_folder
 from pipeline.study.models import Study
 
-_DONE = ".done"  # holds one empty file per finished corruption
+_DONE = ".done"  # a folder with one empty file per finished corruption
 
 
 def corrupt_images(study: Study, dataset: str, workers: int) -> None:
@@ -29,7 +29,7 @@ def corrupt_images(study: Study, dataset: str, workers: int) -> None:
     Masks are written only for corruptions that move pixels. An interrupted run continues with the corruption that was not finished.
 
     Args:
-        study: decides the corruptions and the image size.
+        study: its corruptions, severities and image size are used.
         dataset: the dataset whose test split is corrupted.
         workers: number of processes.
 
@@ -38,32 +38,32 @@ def corrupt_images(study: Study, dataset: str, workers: int) -> None:
     """
     conditions, folder = conditions_of(study), corrupted_folder(study, dataset)
     split = load_split(dataset_folder(study, dataset), "test", study.input_size)
-    about = about_cache(study, dataset)
-    with resumable_folder(folder, digest(about)) as unfinished, processes(workers) as pool:
+    settings = cache_settings(study, dataset)
+    with resumable_folder(folder, digest(settings)) as unfinished, processes(workers) as pool:
         (unfinished / _DONE).mkdir(exist_ok=True)
-        left = [name for name in conditions.corruptions if not (unfinished / _DONE / name).exists()]
-        writing: list[Future[None]] = []
-        with tqdm(total=len(left) * len(split.frame_ids), desc=f"corrupt {dataset}", unit="image") as progress:
-            for batch in corrupted_batches(split, conditions, left, pool, workers):
-                writing.append(
+        remaining = [name for name in conditions.corruptions if not (unfinished / _DONE / name).exists()]
+        writes: list[Future[None]] = []
+        with tqdm(total=len(remaining) * len(split.frame_ids), desc=f"corrupt {dataset}", unit="image") as progress:
+            for batch in corrupted_batches(split, conditions, remaining, pool, workers):
+                writes.append(
                     pool.submit(_write, unfinished, split.frame_ids, batch, moves_masks(conditions, batch.name))
                 )
                 progress.update(len(batch.index))
                 if batch.index.stop == len(split.frame_ids):
-                    wait(writing)
-                    for written in writing:
-                        written.result()
-                    writing.clear()
+                    wait(writes)
+                    for write in writes:
+                        write.result()  # raises if it failed
+                    writes.clear()
                     (unfinished / _DONE / batch.name).touch()
-        write_json(unfinished / CORRUPTED_DONE, about | {"frames": len(split.frame_ids)})
+        write_json(unfinished / CORRUPTED_DONE, settings | {"frames": len(split.frame_ids)})
     shutil.rmtree(folder / _DONE)
 
 
-def _write(folder: Path, frame_ids: list[str], batch: CorruptedBatch, moves: bool) -> None:
+def _write(folder: Path, frame_ids: list[str], batch: CorruptedBatch, masks_move: bool) -> None:
     assert batch.images is not None
     for position, severity in enumerate(batch.severities):
         for i, frame in enumerate(batch.index):
-            kinds = {"images": batch.images[position, i]} | ({"masks": batch.masks[position, i]} if moves else {})
+            kinds = {"images": batch.images[position, i]} | ({"masks": batch.masks[position, i]} if masks_move else {})
             for kind, pixels in kinds.items():
-                with whole_file(picture_of(folder, batch.name, severity, kind, frame_ids[frame])) as partial:
+                with whole_file(image_file(folder, batch.name, severity, kind, frame_ids[frame])) as partial:
                     write_png(partial, pixels)

@@ -1,4 +1,4 @@
-"""The test images of a dataset under every corruption, batch by batch: made in other processes, or read from the cache."""
+"""Test images of a dataset under every corruption, batch by batch; other processes corrupt them or read them from the cache."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pipeline.io.images import read_ids, read_rgb
 from pipeline.study.components import know_own_corruptions, own_corruptions
 from pipeline.study.conditions import CLEAN, Conditions
 
-_BYTES = 1 << 25  # of the images in one batch, over all severities
-_AHEAD = 3  # batches that wait per process
+_BATCH_BYTES = 1 << 25  # of the images in one batch, at all severities together
+_WAITING_PER_WORKER = 3  # batches
 
 
 def moves_masks(conditions: Conditions, corruption: str) -> bool:
-    """Return whether masks move with the pixels. Under the profile `authors_code` they stay in place."""
+    """Return whether a corruption moves the masks, which is so if it moves pixels. Under the profile `authors_code` no mask moves."""
     return corruption != CLEAN and conditions.profile == "standard" and moves_pixels(corruption)
 
 
@@ -37,8 +37,8 @@ class CorruptedBatch:
         name: name of the corruption, "" for clean images.
         severities: the V severities; (0,) for clean images.
         index: positions of the images in the split.
-        images: uint8 (V, N, S, S, 3), or None if no model looks at them.
-        masks: uint8 (V, N, S, S), moved with the pixels where the corruption moves pixels.
+        images: uint8 (V, N, S, S, 3), or None if no model needs them.
+        masks: uint8 (V, N, S, S), moved with the pixels if `moves_masks`.
     """
 
     name: str
@@ -54,7 +54,7 @@ def corrupted_batches(
     names: Sequence[str],
     pool: Executor,
     workers: int,
-    seen: bool = True,
+    with_images: bool = True,
     cache: Path | None = None,
 ) -> Iterator[CorruptedBatch]:
     """Yield all images of a split, corruption by corruption.
@@ -62,27 +62,27 @@ def corrupted_batches(
     Args:
         split: the images.
         conditions: seed, severities and profile.
-        names: names of corruptions, in this order; "" is no corruption.
+        names: names of corruptions, in the order of the batches; "" is no corruption.
         pool: the processes that corrupt.
         workers: the number of these processes.
-        seen: whether a model looks at the images; if not, only masks are moved.
-        cache: a folder that `corrupt_images` filled; images are read from it instead of being made.
+        with_images: whether a model needs the images. If not, only masks are made.
+        cache: a folder that `corrupt_images` filled, from which images and masks are read.
 
     Raises:
         InputError: if a stored image cannot be read.
         CorruptionError: if images are too small.
     """
-    count = max(1, min(16, _BYTES // (len(conditions.severities) * split.images[0].nbytes)))
-    work = partial(_corrupt, conditions, own_corruptions(conditions.corruptions), seen, cache)
+    count = max(1, min(16, _BATCH_BYTES // (len(conditions.severities) * split.images[0].nbytes)))
+    work = partial(_corrupt, conditions, own_corruptions(conditions.corruptions), with_images, cache)
     starts = [(name, start) for name in names for start in range(0, len(split.frame_ids), count)]
 
     def items() -> Iterator[_Item]:
         for name, start in starts:
             index = range(start, min(start + count, len(split.frame_ids)))
-            # Copied, because an array that is mapped into memory would be sent to the other process as a whole.
+            # A copy of the batch, because a memory-mapped array would be sent to the other process completely.
             yield _Item(name, index, split.take(list(index)))
 
-    return in_order(pool, work, items(), workers * _AHEAD)
+    return in_order(pool, work, items(), workers * _WAITING_PER_WORKER)
 
 
 @dataclass(frozen=True)
@@ -93,37 +93,39 @@ class _Item:
 
 
 def _corrupt(
-    conditions: Conditions, own: Sequence[Description], seen: bool, cache: Path | None, item: _Item
+    conditions: Conditions, own_described: Sequence[Description], with_images: bool, cache: Path | None, item: _Item
 ) -> CorruptedBatch:
-    know_own_corruptions(own)
+    know_own_corruptions(own_described)
     if item.name == CLEAN:
         return CorruptedBatch(CLEAN, (0,), item.index, item.split.images[None], item.split.masks[None])
-    severities, moves = conditions.severities, moves_masks(conditions, item.name)
+    severities, masks_move = conditions.severities, moves_masks(conditions, item.name)
     unmoved = np.broadcast_to(item.split.masks, (len(severities), *item.split.masks.shape))
-    if not seen and not moves:
+    if not with_images and not masks_move:
         return CorruptedBatch(item.name, severities, item.index, None, unmoved)
     if cache is not None:
-        masks = _read(cache, item, severities, "masks") if moves else unmoved
+        masks = _read(cache, item, severities, "masks") if masks_move else unmoved
         return CorruptedBatch(item.name, severities, item.index, _read(cache, item, severities, "images"), masks)
-    about: dict[str, Any] = {name: getattr(conditions, name) for name in ("seed", "profile", "field_of_view")}
-    made = []
+    settings: dict[str, Any] = {name: getattr(conditions, name) for name in ("seed", "profile", "field_of_view")}
+    pairs_by_image = []
     for image, mask, frame_id in zip(item.split.images, item.split.masks, item.split.frame_ids, strict=True):
-        if moves:
-            made.append(sweep_pair(image, mask, item.name, severities, image_id=frame_id, **about))
+        if masks_move:
+            pairs_by_image.append(sweep_pair(image, mask, item.name, severities, image_id=frame_id, **settings))
         else:
-            made.append([(one, mask) for one in sweep(image, item.name, severities, image_id=frame_id, **about)])
-    by_severity = list(zip(*made, strict=True))
+            pairs_by_image.append(
+                [(corrupted, mask) for corrupted in sweep(image, item.name, severities, image_id=frame_id, **settings)]
+            )
+    by_severity = list(zip(*pairs_by_image, strict=True))
     images = np.stack([np.stack([image for image, _ in pairs]) for pairs in by_severity])
-    masks = np.stack([np.stack([mask for _, mask in pairs]) for pairs in by_severity]) if moves else unmoved
+    masks = np.stack([np.stack([mask for _, mask in pairs]) for pairs in by_severity]) if masks_move else unmoved
     return CorruptedBatch(item.name, severities, item.index, images, masks)
 
 
-def picture_of(folder: Path, name: str, severity: int, kind: str, frame_id: str) -> Path:
-    """Return the path of a corrupted image or mask, the same as in the output of `corruptions apply`; kind is "images" or "masks"."""
+def image_file(folder: Path, name: str, severity: int, kind: str, frame_id: str) -> Path:
+    """Return the path of a corrupted image or mask, as `corruptions apply` writes it. kind: "images" or "masks"."""
     return folder / name / str(severity) / kind / f"{frame_id}.png"
 
 
 def _read(cache: Path, item: _Item, severities: Sequence[int], kind: str) -> NDArray[np.uint8]:
     read = read_rgb if kind == "images" else read_ids
-    files = [[picture_of(cache, item.name, s, kind, frame) for frame in item.split.frame_ids] for s in severities]
+    files = [[image_file(cache, item.name, s, kind, frame) for frame in item.split.frame_ids] for s in severities]
     return np.stack([np.stack([read(path) for path in of_severity]) for of_severity in files])

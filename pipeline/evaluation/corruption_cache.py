@@ -1,4 +1,4 @@
-"""The cache of corrupted images of a dataset, which are made once for all models."""
+"""The cache of corrupted images of a dataset, which `corrupt_images` fills once for all models."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def cached_images(study: Study, dataset: str) -> Path:
     """
     folder = corrupted_folder(study, dataset)
     done_file = corrupted_done_file(study, dataset)
-    how = f"Make them: endoarss step corrupt_images --dataset {dataset}."
+    advice = f"Make them: endoarss step corrupt_images --dataset {dataset}."
     if not done_file.is_file():
-        raise InputError(f"{done_file}: missing, although robustness.keep_corrupted asks for stored images. {how}")
-    about, stored = about_cache(study, dataset), read_json(done_file)
-    other = [key for key in about if stored.get(key) != about[key]]
-    if other:
-        raise InputError(f"{done_file}: made with another {', '.join(other)}. {how}")
+        raise InputError(f"{done_file}: missing, although robustness.keep_corrupted asks for stored images. {advice}")
+    expected, stored = cache_settings(study, dataset), read_json(done_file)
+    changed = [key for key in expected if stored.get(key) != expected[key]]
+    if changed:
+        raise InputError(f"{done_file}: made with another {', '.join(changed)}. {advice}")
     return folder
 
 
-def about_cache(study: Study, dataset: str) -> dict[str, Any]:
+def cache_settings(study: Study, dataset: str) -> dict[str, Any]:
     """Return all that the corrupted images depend on, as corruptions.json stores it."""
     conditions = conditions_of(study)
     return {

@@ -24,22 +24,22 @@ from pipeline.study.models import Study
 
 
 def evaluate_cells(study: Study, cells: Sequence[str], again: bool = False) -> None:
-    """Score cells by id; see `evaluate_cell`.
+    """Score cells by id, as `evaluate_cell` does.
 
     Args:
         study: the study.
         cells: ids of cells; repeated ids count once.
-        again: whether the models predict again first, which imports torch.
+        again: whether the models first predict again, which imports torch.
 
     Raises:
-        InputError: if the study has no such cell, or it is not merged yet.
+        InputError: if the study has no such cell, or the cell is not merged yet.
     """
     for cell in [find_cell(study, cell_id) for cell_id in dict.fromkeys(cells)]:
         check_made(study, cell)
-        evaluate_cell(study, cell, _predicted_again(study, cell) if again else None)
+        evaluate_cell(study, cell, _predict_again(study, cell) if again else None)
 
 
-def _predicted_again(study: Study, cell: Cell) -> dict[str, SavedPredictions]:
+def _predict_again(study: Study, cell: Cell) -> dict[str, SavedPredictions]:
     from pipeline.evaluation.predict_cell import predict_cell
     from pipeline.results.checkpoints import load_cell
 
@@ -47,18 +47,18 @@ def _predicted_again(study: Study, cell: Cell) -> dict[str, SavedPredictions]:
 
 
 def evaluate_cell(study: Study, cell: Cell, again: Mapping[str, SavedPredictions] | None = None) -> None:
-    """Write eval/<dataset>/{metrics.json,per_image.parquet} of a trained cell, and metrics.json of all its datasets.
+    """Write eval/<dataset>/{metrics.json,per_image.parquet} of a cell for each of its datasets, and metrics.json for all of them.
 
     Args:
         study: the study.
         cell: a trained or merged cell of it.
-        again: new predictions by dataset. They replace the saved ones, their measurements and their digests in provenance.json.
-            None scores the saved predictions.
+        again: new predictions by dataset. They replace the saved predictions, and their digests replace those in provenance.json. If
+            None, the saved predictions are scored.
 
     Raises:
-        InputError: if a dataset is not built, or predictions are missing or damaged. Then nothing is replaced.
+        InputError: if a dataset is not built, or predictions are missing or damaged. No file is replaced in that case.
     """
-    whole = {}
+    scores_by_dataset = {}
     with whole_files() as temporary:
         digests = {}
         for dataset in evaluated_on(study, cell.dataset):
@@ -70,13 +70,13 @@ def evaluate_cell(study: Study, cell: Cell, again: Mapping[str, SavedPredictions
             rows = measure_saved_predictions(study, cell, dataset, source)
             scores = scores_of(rows, labels_of(study, dataset))
             rows.to_parquet(temporary(rows_file(study, cell, dataset)), index=False)
-            scored = {"predictions_sha256": digests[dataset], "protocol": STANDARD}
-            write_json(temporary(scores_file(study, cell, dataset)), {**scored, "scores": scores})
-            whole[dataset] = scores_of_whole(scores)
-        write_json(temporary(cell_folder(study, cell) / CellOutput.METRICS), whole)
+            content = {"predictions_sha256": digests[dataset], "protocol": STANDARD, "scores": scores}
+            write_json(temporary(scores_file(study, cell, dataset)), content)
+            scores_by_dataset[dataset] = scores_of_whole(scores)
+        write_json(temporary(cell_folder(study, cell) / CellOutput.METRICS), scores_by_dataset)
         if again is not None:
-            about = cell_folder(study, cell) / CellOutput.PROVENANCE
-            write_json(temporary(about), read_json(about) | {"predictions_sha256": digests})
+            provenance = cell_folder(study, cell) / CellOutput.PROVENANCE
+            write_json(temporary(provenance), read_json(provenance) | {"predictions_sha256": digests})
 
 
 def measure_saved_predictions(study: Study, cell: Cell, dataset: str, source: Path | None = None) -> pd.DataFrame:

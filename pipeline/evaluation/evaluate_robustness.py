@@ -15,7 +15,7 @@ from pipeline.datasets.load import load_split
 from pipeline.errors import InputError
 from pipeline.evaluation import robustness
 from pipeline.evaluation.corrupted_batches import CorruptedBatch
-from pipeline.evaluation.corruption_cache import about_cache, cached_images
+from pipeline.evaluation.corruption_cache import cache_settings, cached_images
 from pipeline.io.files import resumable_folder, whole_file, write_json
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.import_closure import code_sha256
@@ -35,28 +35,28 @@ from pipeline.workflow.step_code import code_of_robustness
 
 
 def evaluate_robustness_of(study: Study, cells: Sequence[str], workers: int) -> None:
-    """Evaluate cells by id; see `evaluate_robustness`. If that fails, save the reason for reports and `endoarss status`.
+    """Evaluate cells by id, as `evaluate_robustness` does. If that fails, save the reason for reports and `endoarss status`.
 
     Raises:
         InputError: if the study has no such cell, or the cell is not merged yet.
     """
-    found = [find_cell(study, cell_id) for cell_id in dict.fromkeys(cells)]
-    for cell in found:
+    models = [find_cell(study, cell_id) for cell_id in dict.fromkeys(cells)]
+    for cell in models:
         check_made(study, cell)
-    with robustness_failure_recorded(study, found):
-        evaluate_robustness(study, found, workers)
+    with robustness_failure_recorded(study, models):
+        evaluate_robustness(study, models, workers)
 
 
 def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> None:
     """Write robustness/{metrics.json,per_image.parquet,gallery.npz,provenance.json} of trained cells of one dataset.
 
-    The images are resized to the input size of the model and then corrupted, once for all cells. If a corruption moves pixels, the
-    masks move with them; scores against the unmoved masks are stored too, with `mask_warped` false. An interrupted evaluation
-    continues with the corruption that was not finished.
+    The images are resized to the input size of the model and then corrupted, once for all cells. If a corruption moves the masks, scores
+    against the unmoved masks are stored too, with `mask_warped` false. An interrupted evaluation continues with the corruption that was
+    not finished.
 
     Args:
-        study: decides the corruptions and severities.
-        cells: models of one dataset.
+        study: its corruptions and severities are used.
+        cells: trained or merged models of one dataset.
         workers: number of processes besides this one.
 
     Raises:
@@ -75,65 +75,65 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
         for cell in cells:
             loaded = load_cell(study, cell)
             loaded.precision = "float32"
-            folder = cell_folder(study, cell) / CellOutput.ROBUSTNESS
-            done = stack.enter_context(resumable_folder(folder, _key(study, cell)))
-            models.append(robustness.ModelUnderTest(cell.id, ModelPredictor(loaded), done))
+            final = cell_folder(study, cell) / CellOutput.ROBUSTNESS
+            folder = stack.enter_context(resumable_folder(final, _key(study, cell)))
+            models.append(robustness.ModelUnderTest(cell.id, ModelPredictor(loaded), folder))
         robustness.evaluate(models, split, labels, conditions, workers, cached)
         for cell, model, checkpoint in zip(cells, models, checkpoints, strict=True):
-            about = {
+            entries = {
                 **provenance.about_run(study, run, [dataset]),
                 "cell": cell.id,
                 "seed": conditions.seed,
                 "checkpoint_sha256": sha256_of(checkpoint),
                 "frames": len(split.frame_ids),
-                # The number of models that saw the same corrupted images; the seconds are those of all of them.
+                # The number of models in this evaluation; its seconds are those of all of them together.
                 "models_together": len(cells),
             }
-            write_results(model, conditions, labels, about)
+            write_results(model, conditions, labels, entries)
     for cell in cells:
         robustness.remove_parts(cell_folder(study, cell) / CellOutput.ROBUSTNESS)
 
 
 def _key(study: Study, cell: Cell) -> str:
-    """Return a digest of conditions, images, weights and code, so that measurements made with others are not continued."""
+    """Return a digest of all that decides the measurements; only measurements with the same digest are continued."""
     code = code_sha256(code_of_robustness(__name__, study, cell))
     checkpoint = sha256_of(cell_folder(study, cell) / CellOutput.CHECKPOINT)
-    return digest([about_cache(study, cell.dataset), checkpoint, code, provenance.software()["packages"]])
+    return digest([cache_settings(study, cell.dataset), checkpoint, code, provenance.software()["packages"]])
 
 
 def write_results(
     model: robustness.ModelUnderTest,
     conditions: Conditions,
     labels: LabelSet,
-    about: dict[str, Any],
+    entries: dict[str, Any],
     timed: bool = True,
 ) -> None:
-    """Write metrics.json, per_image.parquet, gallery.npz and provenance.json of a model from its parts, which stay.
+    """Write metrics.json, per_image.parquet, gallery.npz and provenance.json of a model from the files per corruption, which stay.
 
     Args:
-        model: the model under test, with all of its parts measured.
+        model: the model under test; all conditions are measured.
         conditions: the corruptions and severities.
         labels: classes and activities of the dataset.
-        about: the entries of provenance.json besides conditions and latency.
-        timed: whether the model predicted in this run, so that its latency is known.
+        entries: entries of provenance.json besides conditions and latency.
+        timed: whether the model itself predicted, so that its latency is known.
     """
     rows, latency = robustness.gather(model, conditions)
     robustness.gather_gallery(model, conditions)
     scores = robustness.scores_by_condition(rows, labels)
-    files = RobustnessFiles.below(model.done)
+    files = RobustnessFiles.below(model.folder)
     with whole_file(files.rows) as partial:
         rows.to_parquet(partial, index=False)
     backends = {name: backend_of(name, profile=conditions.profile) for name in conditions.corruptions}
     write_json(files.scores, {"protocol": STANDARD, "backends": backends, "scores": scores})
-    about |= {"per_image_sha256": sha256_of(files.rows)}
-    tested = {key: value for key, value in conditions.as_dict().items() if key != "corruptions"}
+    entries |= {"per_image_sha256": sha256_of(files.rows)}
+    without_names = {key: value for key, value in conditions.as_dict().items() if key != "corruptions"}
     provenance.write_provenance(
-        files.provenance, {**about, "conditions": tested, **({"latency_ms": latency} if timed else {})}
+        files.provenance, {**entries, "conditions": without_names, **({"latency_ms": latency} if timed else {})}
     )
 
 
 class ModelPredictor:
-    """Predicts with a trained model; see `robustness.Predictor`."""
+    """A `robustness.Predictor` that runs a trained model."""
 
     def __init__(self, model: MultiTaskModel) -> None:
         self.device = choose_device()

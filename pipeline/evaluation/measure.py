@@ -1,4 +1,4 @@
-"""Measure predictions: one row per image. Rows are saved, so that every score can be computed again without the model."""
+"""Measure predictions: one row per image. The rows are saved, and every score is computed from them, without the model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def measure(
     masks: NDArray[np.uint8] | None,
     confidence: NDArray[np.float32] | None = None,
 ) -> pd.DataFrame:
-    """Return one row per image with what was measured of its predictions, as `rows_of_images` returns them.
+    """Measure predictions, and return one row per image, as `rows_of_images` does.
 
     Args:
         split: the split with N images.
@@ -33,12 +33,12 @@ def measure(
         masks: predicted masks (N, S, S), or None.
         confidence: probability (N,) of each predicted activity, or None if it is unknown.
     """
-    measured = None
+    measurements = None
     if masks is not None:
         classes = len(labels.classes)
         pairs = tqdm(list(zip(truth, masks, strict=True)), desc="measure", unit="image", mininterval=1.0, delay=2.0)
-        measured = [measure_mask(*pair, classes) | confuse_mask(*pair, classes) for pair in pairs]
-    return rows_of_images(split, activity, measured, confidence)
+        measurements = [measure_mask(*pair, classes) | confuse_mask(*pair, classes) for pair in pairs]
+    return rows_of_images(split, activity, measurements, confidence)
 
 
 def rows_of_images(
@@ -47,18 +47,18 @@ def rows_of_images(
     masks: Sequence[dict[str, float]] | None,
     confidence: NDArray[np.float32] | None = None,
 ) -> pd.DataFrame:
-    """Return one row per image: frame_id, sequence, and, where known, activity_true, activity_predicted, activity_confidence and
-    the measurements of the masks.
+    """Return one row per image: frame_id, sequence, and, if known, activity_true, activity_predicted, activity_confidence and
+    the measurements of the mask.
 
     Args:
         split: the split with N images.
         activity: predicted activities (N,), or None.
-        masks: the measurements of each mask, or None.
+        masks: the measurements of each of the N masks, or None.
         confidence: probability (N,) of each predicted activity, or None if it is unknown.
     """
-    about: dict[str, Any] = {"frame_id": split.frame_ids, "sequence": split.sequences}
+    columns: dict[str, Any] = {"frame_id": split.frame_ids, "sequence": split.sequences}
     if activity is not None and split.activities is not None:
-        about |= {"activity_true": split.activities, "activity_predicted": activity}
-        about |= {} if confidence is None else {"activity_confidence": confidence}
-    rows = pd.DataFrame(about)
+        columns |= {"activity_true": split.activities, "activity_predicted": activity}
+        columns |= {} if confidence is None else {"activity_confidence": confidence}
+    rows = pd.DataFrame(columns)
     return rows if masks is None else pd.concat([rows, pd.DataFrame(masks)], axis=1)

@@ -1,4 +1,4 @@
-"""Predict with the model of a trained cell on its test splits, and measure how long that takes."""
+"""Predict with the model of a cell on its test splits, and measure its speed and memory."""
 
 from __future__ import annotations
 
@@ -25,37 +25,39 @@ _TIMED_IMAGES = 512
 
 
 def predict_cell(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, SavedPredictions]:
-    """Return the predictions of a cell's model on every dataset that it is tested on. The model runs in float32 on every device.
+    """Return the predictions of a cell's model, run in float32, by dataset that the cell is evaluated on.
 
     Raises:
         InputError: if a dataset is not built.
         TrainingError: if predictions are not finite or out of range.
     """
-    found = {}
+    predictions = {}
     for dataset in evaluated_on(study, cell.dataset):
         split = load_split(dataset_folder(study, dataset), "test", study.input_size)
-        found[dataset] = predictions_of(model, split)
-        wrong = what_is_wrong(found[dataset], labels_of(study, dataset))
+        predictions[dataset] = predictions_of(model, split)
+        wrong = what_is_wrong(predictions[dataset], labels_of(study, dataset))
         if wrong:
             raise TrainingError(
                 f"{cell.id}: its predictions on {dataset} are not usable: {wrong}. Nothing was replaced."
             )
-    return found
+    return predictions
 
 
 def save_predictions(
     study: Study, cell: Cell, predictions: Mapping[str, SavedPredictions], temporary: Callable[[Path], Path]
 ) -> dict[str, str]:
-    """Write predictions/<dataset>.npz of a cell and return their SHA-256 by dataset.
+    """Write predictions/<dataset>.npz of a cell. Return their SHA-256 by dataset.
 
     Args:
+        study: the study.
+        cell: the cell.
         predictions: as `predict_cell` returns them.
-        temporary: as `whole_files` yields it.
+        temporary: the function that `whole_files` yields.
     """
     digests = {}
-    for dataset, of_dataset in predictions.items():
+    for dataset, prediction in predictions.items():
         path = temporary(predictions_file(study, cell, dataset))
-        write_predictions(path, of_dataset)
+        write_predictions(path, prediction)
         digests[dataset] = sha256_of(path)
     return digests
 
@@ -63,17 +65,17 @@ def save_predictions(
 def predictions_of(model: MultiTaskModel, split: Split) -> SavedPredictions:
     """Return the predictions of a model, run in float32, on a split."""
     model.precision = "float32"
-    given = predict(model, split.images, choose_device())
+    prediction = predict(model, split.images, choose_device())
     activity = confidence = None
-    if given.activity is not None:
-        activity, confidence = given.activity.argmax(axis=1), given.activity.max(axis=1)
-    return SavedPredictions(split.frame_ids, activity, confidence, given.masks)
+    if prediction.activity is not None:
+        activity, confidence = prediction.activity.argmax(axis=1), prediction.activity.max(axis=1)
+    return SavedPredictions(split.frame_ids, activity, confidence, prediction.masks)
 
 
 def cost_of_inference(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, float]:
     """Return images per second and peak memory (MiB) of predictions on test images, in the study's precision.
 
-    The model is not compiled. Each batch size runs once before the clock starts, because kernels are chosen per size.
+    The model is not compiled. Each batch size runs once before the timing, because a device chooses kernels at the first run of a size.
     """
     device, batch = choose_device(), study.training.batch_size
     model.precision = study.training.precision

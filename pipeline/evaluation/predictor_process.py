@@ -1,4 +1,4 @@
-"""Run a user's predictor in its own process (`pipeline.evaluation.predictor_host`), and ask it for predictions."""
+"""Start a user's predictor in its own process (`pipeline.evaluation.predictor_host`), and send it images to predict."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from pipeline.evaluation import predictor_host
 from pipeline.evaluation.robustness import Prediction
 from pipeline.labels.classes import LabelSet
 
-_PATIENCE = 5  # seconds that a predictor has to end by itself
+_SECONDS_TO_END = 5  # after the last request; then the process is killed
 
 
 class PredictorProcess:
     """Runs a predictor for the time of a `with` block.
 
     Attributes:
-        sources: the files that the predictor was imported from, without those of installed packages.
+        sources: the source files that the predictor has imported, without those of Python, installed packages and this project.
     """
 
     def __init__(self, predictor: str, labels: LabelSet, size: int) -> None:
@@ -36,7 +36,7 @@ class PredictorProcess:
 
         Args:
             predictor: "module:function", importable from the working directory.
-            labels: of the dataset.
+            labels: classes and activities of the dataset.
             size: width and height of images and masks, in pixels.
 
         Raises:
@@ -62,14 +62,14 @@ class PredictorProcess:
         Raises:
             InputError: if the predictor cannot be imported.
         """
-        theirs_in, ours_out = os.pipe()
-        ours_in, theirs_out = os.pipe()
-        self._requests, self._replies = os.fdopen(ours_out, "wb"), os.fdopen(ours_in, "rb")
-        # -P: the predictor cannot import from the folder of this package.
-        command = [sys.executable, "-P", predictor_host.__file__, str(theirs_in), str(theirs_out)]
-        self._process = subprocess.Popen(command, pass_fds=(theirs_in, theirs_out))
-        os.close(theirs_in)
-        os.close(theirs_out)
+        host_in, own_out = os.pipe()
+        own_in, host_out = os.pipe()
+        self._requests, self._replies = os.fdopen(own_out, "wb"), os.fdopen(own_in, "rb")
+        # With -P, the predictor does not import from the folder of predictor_host.py.
+        command = [sys.executable, "-P", predictor_host.__file__, str(host_in), str(host_out)]
+        self._process = subprocess.Popen(command, pass_fds=(host_in, host_out))
+        os.close(host_in)
+        os.close(host_out)
         try:
             reply = self._ask(self._request, "it was imported")
             self.sources = [Path(path) for path in reply["sources"]]
@@ -85,7 +85,7 @@ class PredictorProcess:
         self._stop()
 
     def predict(self, images: NDArray[np.uint8]) -> Prediction:
-        """Return activities (N,) and masks (N, S, S) of uint8 RGB images (N, S, S, 3); None for a task that the predictor does not solve.
+        """Return activities (N,) and masks (N, S, S) of uint8 RGB images (N, S, S, 3); None if the predictor does not solve the task.
 
         Raises:
             InputError: if the predictor fails, or returns something that cannot be used.
@@ -93,7 +93,9 @@ class PredictorProcess:
         count = len(images)
         reply = self._ask(list(images.shape), f"it predicted {count} images", images)
         tasks = reply["tasks"]
-        self.sources = [Path(path) for path in reply["sources"]]  # a predictor may import more when it is called
+        self.sources = [
+            Path(path) for path in reply["sources"]
+        ]  # a predictor may import more modules when it is called
         activity = masks = None
         if predictor_host.ACTIVITY in tasks:
             activity = np.frombuffer(self._receive(8 * count), np.int64)
@@ -102,7 +104,7 @@ class PredictorProcess:
             masks = np.frombuffer(self._receive(count * self._size**2), np.uint8).reshape(shape)
         return activity, masks
 
-    def _ask(self, content: Any, when: str, images: NDArray[np.uint8] | None = None) -> dict[str, Any]:
+    def _ask(self, content: Any, activity_now: str, images: NDArray[np.uint8] | None = None) -> dict[str, Any]:
         try:
             self._requests.write(json.dumps(content).encode() + b"\n")
             if images is not None:
@@ -112,7 +114,7 @@ class PredictorProcess:
         except BrokenPipeError:
             line = b""
         if not line:
-            raise InputError(f"--predictor {self._predictor!r}: its process ended {self._end()} while {when}.")
+            raise InputError(f"--predictor {self._predictor!r}: its process ended {self._end()} while {activity_now}.")
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
             raise InputError(f"--predictor {self._predictor!r}: {reply['error']}")
@@ -138,7 +140,7 @@ class PredictorProcess:
             with suppress(BrokenPipeError):  # the process may have ended before it read everything
                 stream.close()
         try:
-            self._process.wait(_PATIENCE)
+            self._process.wait(_SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -1,4 +1,4 @@
-"""Robustness of models: other processes corrupt the images while models predict, and each image is corrupted once for all models."""
+"""Measure models under corruption: each image is corrupted once for all models, in other processes, while the models predict."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from pipeline.results.gallery import read_gallery, representative, shown_severit
 from pipeline.results.paths import RobustnessFiles
 from pipeline.study.conditions import Conditions
 
-_PARTS = ".parts"
+_PARTS = ".parts"  # the folder of files per corruption, which an interrupted evaluation continues from
 
 Prediction = tuple[NDArray[np.int64] | None, NDArray[np.uint8] | None]
 
 
 class Predictor(Protocol):
-    """Predicts a batch of images under one condition."""
+    """A function that predicts a batch of images under one condition."""
 
     def __call__(self, batch: CorruptedBatch, position: int) -> Prediction:
         """Return activities (N,) and masks (N, S, S) for batch.images[position]; None for a task that the model does not solve."""
@@ -49,21 +49,21 @@ class ModelUnderTest:
     Attributes:
         label: name in messages.
         predict: its predictor.
-        done: folder of its results, empty or from an interrupted evaluation. Below `.parts` lie two or three files per corruption.
+        folder: folder of its results, empty or from an interrupted evaluation; `.parts` in it holds two or three files per corruption.
         sees_images: whether the predictor needs the images.
     """
 
     label: str
     predict: Predictor
-    done: Path
+    folder: Path
     sees_images: bool = True
 
     def part(self, name: str, suffix: str) -> Path:
-        """Return the file of one corruption: rows (parquet), masks of the gallery images (npz), or images and seconds (json)."""
-        return self.done / _PARTS / f"{name or 'clean'}.{suffix}"
+        """Return the file of one corruption: rows (parquet), masks of the gallery images (npz), or image count and seconds (json)."""
+        return self.folder / _PARTS / f"{name or 'clean'}.{suffix}"
 
     def lacks(self, name: str) -> bool:
-        """Return whether a corruption is not measured yet. The rows are written last."""
+        """Return whether a corruption is not measured yet, so that its rows, which are written last, are missing."""
         return not self.part(name, "parquet").is_file()
 
 
@@ -75,7 +75,7 @@ def evaluate(
     workers: int,
     cache: Path | None = None,
 ) -> None:
-    """Measure models on a split, clean and under all conditions. Corruptions that a model's folder holds are not measured again.
+    """Measure models on a split, on clean images and under all conditions. Corruptions that are measured already are left out.
 
     Args:
         models: the models.
@@ -83,53 +83,53 @@ def evaluate(
         labels: classes and activities of the dataset.
         conditions: the corruptions and severities.
         workers: number of processes that corrupt and measure; with 0 this process does it.
-        cache: a folder with the corrupted images, see `corrupted_batches`.
+        cache: a folder with the corrupted images, as for `corrupted_batches`.
     """
     names = [name for name in (CLEAN, *conditions.corruptions) if any(model.lacks(name) for model in models)]
     total = len(split.frame_ids) * len(names)
     title = f"robustness of {', '.join(model.label for model in models)}"
-    seen = any(model.sees_images for model in models)
-    shown = representative(split, GALLERY_SIZE)
+    with_images = any(model.sees_images for model in models)
+    gallery = representative(split, GALLERY_SIZE)
     with processes(workers) as pool, tqdm(total=total, desc=title, unit="image", mininterval=1.0) as progress:
-        unfinished: list[_Unfinished] = []
-        for batch in corrupted_batches(split, conditions, names, pool, workers, seen, cache):
+        unfinished: list[_Measurements] = []
+        for batch in corrupted_batches(split, conditions, names, pool, workers, with_images, cache):
             if batch.index.start == 0:
-                unfinished = [_Unfinished(model, shown) for model in models if model.lacks(batch.name)]
-            here = slice(batch.index.start, batch.index.stop)
-            unmoved = np.array(split.masks[here]) if moves_masks(conditions, batch.name) else None
-            for one in unfinished:
-                one.add(batch, unmoved, pool, len(labels.classes))
+                unfinished = [_Measurements(model, gallery) for model in models if model.lacks(batch.name)]
+            images = slice(batch.index.start, batch.index.stop)
+            unmoved = np.array(split.masks[images]) if moves_masks(conditions, batch.name) else None
+            for measurements in unfinished:
+                measurements.add(batch, unmoved, pool, len(labels.classes))
             progress.update(len(batch.index))
             if batch.index.stop == len(split.frame_ids):
-                for one in unfinished:
-                    one.write(batch.name, split)
+                for measurements in unfinished:
+                    measurements.write(batch.name, split)
 
 
-Measuring = list[Future[list[dict[str, float]]]]
+FutureMeasurements = list[Future[list[dict[str, float]]]]
 
 
 @dataclass
-class _Unfinished:
+class _Measurements:
     """The measurements of one model under one corruption, collected batch by batch.
 
     Attributes:
         model: the model.
-        shown: positions of the images whose masks are saved for the gallery.
+        gallery: positions of the images whose masks are saved for the gallery.
         measured: measurements of masks, by severity and by whether the true masks moved.
         activities: predicted activities by severity.
-        masks: predicted masks of the shown images, by severity.
+        masks: predicted masks of the gallery images, by severity.
         seconds: time that the model took to predict.
     """
 
     model: ModelUnderTest
-    shown: Sequence[int]
-    measured: dict[tuple[int, bool], Measuring] = field(default_factory=dict)
+    gallery: Sequence[int]
+    measured: dict[tuple[int, bool], FutureMeasurements] = field(default_factory=dict)
     activities: dict[int, list[NDArray[np.int64]]] = field(default_factory=dict)
     masks: dict[int, dict[int, NDArray[np.uint8]]] = field(default_factory=dict)
     seconds: float = 0.0
 
     def add(self, batch: CorruptedBatch, unmoved: NDArray[np.uint8] | None, pool: Executor, classes: int) -> None:
-        """Predict a batch at every severity and start measuring, against moved and unmoved masks if the corruption moves pixels."""
+        """Predict a batch at every severity, and start measuring in the pool: against the masks of the batch, and unmoved ones if given."""
         for position, severity in enumerate(batch.severities):
             started = time.perf_counter()
             activity, masks = self.model.predict(batch, position)
@@ -137,26 +137,26 @@ class _Unfinished:
             if activity is not None:
                 self.activities.setdefault(severity, []).append(activity)
             if masks is not None and severity in shown_severities(batch.severities):
-                own = {i: masks[i - batch.index.start] for i in self.shown if i in batch.index}
-                self.masks.setdefault(severity, {}).update(own)
+                of_gallery = {i: masks[i - batch.index.start] for i in self.gallery if i in batch.index}
+                self.masks.setdefault(severity, {}).update(of_gallery)
             for moved, truth in ((True, np.ascontiguousarray(batch.masks[position])), (False, unmoved)):
                 if truth is not None:
-                    measuring = self.measured.setdefault((severity, moved), [])
-                    measuring += [pool.submit(_measure, truth, masks, classes)] if masks is not None else []
+                    futures = self.measured.setdefault((severity, moved), [])
+                    futures += [pool.submit(_measure, truth, masks, classes)] if masks is not None else []
 
     def write(self, name: str, split: Split) -> None:
-        """Write the rows and the time of the whole split."""
+        """Write the files of a corruption when all batches of the split are added."""
         rows = []
-        for (severity, moved), measuring in self.measured.items():
-            masks = [row for future in measuring for row in future.result()]
+        for (severity, moved), futures in self.measured.items():
+            masks = [row for future in futures for row in future.result()]
             activities = self.activities.get(severity)
             images = rows_of_images(split, None if activities is None else np.concatenate(activities), masks or None)
             rows.append(images.assign(corruption=name, severity=severity, mask_warped=moved))
         predicted = len(split.frame_ids) * len({severity for severity, _ in self.measured})
         if self.masks:
             conditions = pd.DataFrame({"corruption": name, "severity": list(self.masks)})
-            stacked = np.stack([[of_severity[i] for i in self.shown] for of_severity in self.masks.values()])
-            write_gallery(self.model.part(name, "npz"), [split.frame_ids[i] for i in self.shown], conditions, stacked)
+            stacked = np.stack([[of_severity[i] for i in self.gallery] for of_severity in self.masks.values()])
+            write_gallery(self.model.part(name, "npz"), [split.frame_ids[i] for i in self.gallery], conditions, stacked)
         write_json(self.model.part(name, "json"), {"images": predicted, "seconds": self.seconds})
         with whole_file(self.model.part(name, "parquet")) as partial:
             pd.concat(rows, ignore_index=True).to_parquet(partial, index=False)
@@ -167,7 +167,7 @@ def _measure(truth: NDArray[np.uint8], masks: NDArray[np.uint8], classes: int) -
 
 
 def gather(model: ModelUnderTest, conditions: Conditions) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Return all rows of a model in the order of the conditions, clean first, and the milliseconds per image by corruption."""
+    """Return all rows of a model, clean first, then in the order of the conditions, and the milliseconds per image by corruption."""
     names = (CLEAN, *conditions.corruptions)
     rows = pd.concat([read_table(model.part(name, "parquet")) for name in names], ignore_index=True)
     latency = {}
@@ -178,20 +178,20 @@ def gather(model: ModelUnderTest, conditions: Conditions) -> tuple[pd.DataFrame,
 
 
 def gather_gallery(model: ModelUnderTest, conditions: Conditions) -> None:
-    """Write gallery.npz next to the rows: the masks of the gallery images under all conditions, if the model predicts masks."""
+    """Write gallery.npz: the masks of the gallery images under all conditions. It is empty if the model predicts no masks."""
     files = [model.part(name, "npz") for name in (CLEAN, *conditions.corruptions)]
     parts = [read_gallery(path) for path in files if path.is_file()]
-    masks = {condition: masks for _, found in parts for condition, masks in found.items()}
+    masks = {condition: masks for _, by_condition in parts for condition, masks in by_condition.items()}
     frame_ids = parts[0][0] if parts else []
     stacked = np.stack(list(masks.values())) if masks else np.empty((0, 0, 0, 0), np.uint8)
     keys = pd.DataFrame(list(masks), columns=["corruption", "severity"])
-    write_gallery(RobustnessFiles.below(model.done).gallery, frame_ids, keys, stacked)
+    write_gallery(RobustnessFiles.below(model.folder).gallery, frame_ids, keys, stacked)
 
 
 def scores_by_condition(rows: pd.DataFrame, labels: LabelSet, protocol: str = STANDARD) -> list[dict[str, Any]]:
-    """Return the scores of a model's rows by condition: dicts of corruption, severity, mask_warped and the entries of `scores_of`.
+    """Return the scores of a model's rows under each condition: dicts of corruption, severity, mask_warped and the entries of `scores_of`.
 
-    Against masks that did not move, only scores of masks are returned.
+    Rows measured against unmoved masks (`mask_warped` false) give scores of masks only.
     """
     keys = ["corruption", "severity", "mask_warped"]
     metrics = metrics_by_name(protocol)
@@ -199,11 +199,11 @@ def scores_by_condition(rows: pd.DataFrame, labels: LabelSet, protocol: str = ST
     columns = columns_of_numbers(rows)
     for (name, severity, moved), places in rows.reset_index().groupby(keys, sort=False).groups.items():
         condition = {"corruption": name, "severity": int(severity), "mask_warped": bool(moved)}
-        found = scores_of_columns({column: values[places] for column, values in columns.items()}, labels, protocol)
-        scores += [condition | score for score in found if moved or not metrics[score["metric"]].of_activities]
+        of_rows = scores_of_columns({column: values[places] for column, values in columns.items()}, labels, protocol)
+        scores += [condition | score for score in of_rows if moved or not metrics[score["metric"]].of_activities]
     return scores
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove the parts that an interrupted evaluation would continue from. Call it when the results are in place."""
+    """Remove the files per corruption, which only an interrupted evaluation needs. Call this when the results are written."""
     shutil.rmtree(folder / _PARTS, ignore_errors=True)

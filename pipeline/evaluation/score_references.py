@@ -1,4 +1,4 @@
-"""Reference predictions that need no model: majority activity, all-background mask, and the activity that the true instruments suggest."""
+"""Score predictions without a model: the most frequent activity, an all-background mask, the activity that instruments suggest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.study.models import Study
 
 
 def score_references(study: Study, dataset: str) -> None:
-    """Write references/<dataset>/<reference>.parquet: the saved rows of each reference on the test split of the dataset."""
+    """Write references/<dataset>/<reference>.parquet: the rows of each reference prediction on the test split of the dataset."""
     rows = rows_of_references(study, dataset)
     for name, path in reference_files(study, dataset).items():
         with whole_file(path) as partial:
@@ -27,9 +27,9 @@ def score_references(study: Study, dataset: str) -> None:
 
 
 def rows_of_references(study: Study, dataset: str) -> dict[str, pd.DataFrame]:
-    """Return one row per image of each reference, by the name of the reference.
+    """Return the rows of each reference prediction, one row per image, by the name of the reference.
 
-    Majorities come from the training split. A dataset without one takes the training split of the dataset that its models are trained on.
+    The most frequent activities are those of the training split: the dataset's own, or, for generalisation, that of the base dataset.
     """
     labels = labels_of(study, dataset)
     split = load_split(dataset_folder(study, dataset), "test", study.input_size)
@@ -37,18 +37,21 @@ def rows_of_references(study: Study, dataset: str) -> dict[str, pd.DataFrame]:
         "all_background": (None, np.zeros_like(split.masks))
     }
     if labels.activities:
-        base = read_manifest(dataset_folder(study, GENERALISATION.get(dataset, dataset)))
-        training = [row for row in base if row["split"] == "train"]
+        manifest = read_manifest(dataset_folder(study, GENERALISATION.get(dataset, dataset)))
+        training = [row for row in manifest if row["split"] == "train"]
         by_instruments: dict[frozenset[str], Counter[str]] = defaultdict(Counter)
         for row in training:
             by_instruments[_instruments(row)][row["activity"]] += 1
         majority = Counter(row["activity"] for row in training).most_common(1)[0][0]
         tests = [row for row in read_manifest(dataset_folder(study, dataset)) if row["split"] == "test"]
-        suggested = [by_instruments[_instruments(row)].most_common(1) or [(majority, 0)] for row in tests]
+        counts = [by_instruments[_instruments(row)].most_common(1) or [(majority, 0)] for row in tests]
         index = {name: position for position, name in enumerate(labels.activities)}
         predictions["majority_activity"] = (np.full(len(tests), index[majority]), None)
-        predictions["activity_from_instruments"] = (np.array([index[best[0][0]] for best in suggested]), None)
-    return {name: measure(split, split.masks, labels, *given) for name, given in predictions.items()}
+        predictions["activity_from_instruments"] = (
+            np.array([index[most_common[0][0]] for most_common in counts]),
+            None,
+        )
+    return {name: measure(split, split.masks, labels, *prediction) for name, prediction in predictions.items()}
 
 
 def _instruments(row: dict[str, str]) -> frozenset[str]:

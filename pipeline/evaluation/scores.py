@@ -13,7 +13,7 @@ from pipeline.labels.classes import LabelSet
 
 
 def scores_of(rows: pd.DataFrame, labels: LabelSet, protocol: str = STANDARD) -> list[dict[str, Any]]:
-    """Return the scores of rows, as `endoarss.metrics.scores_of_rows` gives them.
+    """Return the scores of rows, as `endoarss.metrics.scores_of_rows` does.
 
     Raises:
         ValueError: if a row holds values that no measurement can give.
@@ -29,13 +29,13 @@ def columns_of_numbers(rows: pd.DataFrame) -> dict[str, NDArray[Any]]:
 def scores_of_columns(
     columns: Mapping[str, NDArray[Any]], labels: LabelSet, protocol: str = STANDARD
 ) -> list[dict[str, Any]]:
-    """Return the scores of rows that are given as `columns_of_numbers` returns them.
+    """Return the scores of rows from their columns, as `columns_of_numbers` returns them.
 
     Raises:
         ValueError: if a row holds values that no measurement can give.
     """
     if not {"activity_true", "truth_0"} & set(columns):
-        return []  # the dataset has no activities, and the model predicts nothing else
+        return []  # the model predicts only activities, and the dataset has none
     return scores_of_rows(columns, labels.classes, labels.activities, protocol)
 
 

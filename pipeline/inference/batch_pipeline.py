@@ -1,4 +1,4 @@
-"""A pipeline of three stages for batches: one is read, one is computed and one is written at the same time."""
+"""A pipeline for batches: while one batch is computed, the next one is read and the previous one is written."""
 
 from __future__ import annotations
 
@@ -19,41 +19,46 @@ def run_batches(
     finish: Callable[[Row], object],
     writers: int,
 ) -> None:
-    """Compute each batch while the next one is read and the one before it is written.
+    """Compute each batch while the next one is read and the previous one is written.
 
-    At most three batches are in memory, however many there are: the next one is read only when a batch goes into `compute`, and a batch
-    is handed to the writers only when the one before it is written.
+    At most three batches are in memory: a batch is read only when the previous one goes into `compute`, and written only when the previous
+    one is written.
 
     Args:
-        batches: the batches; a thread of its own advances it.
+        batches: yields the batches; it is advanced in a thread of its own.
         compute: returns the results of a batch; called in this thread.
-        write: writes the results of one item: results of `compute`, position in the batch, item. Called in any order, in several threads
-            at once, and in this thread where it would otherwise wait.
-        finish: takes what `write` returned; called in this thread, in the order of the items.
+        write: writes one item and returns its row. It takes the results of `compute`, the position in the batch, and the item. It is
+            called in any order, in several threads at once, and in this thread if this thread would otherwise wait.
+        finish: takes a row; called in this thread, in the order of the items.
         writers: number of threads that write.
 
     Raises:
-        BaseException: the first error of any stage, once what is being read and written has ended; nothing more is begun.
+        BaseException: the first error of any stage. Reads and writes that have begun are completed first, and no others begin.
     """
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(writers) as pool:
-        begun: list[tuple[Callable[[], Row], Future[Row]]] = []
+        submitted: list[tuple[Callable[[], Row], Future[Row]]] = []
         try:
-            waiting = reader.submit(next, batches, None)
-            while (batch := waiting.result()) is not None:
-                waiting = reader.submit(next, batches, None)
+            next_batch = reader.submit(next, batches, None)
+            while (batch := next_batch.result()) is not None:
+                next_batch = reader.submit(next, batches, None)
                 results = compute(batch)
-                for row in _rows(begun):
+                for row in _rows(submitted):
                     finish(row)
                 writes = [partial(write, results, position, item) for position, item in enumerate(batch)]
-                begun = [(write_one, pool.submit(write_one)) for write_one in writes]
-            for row in _rows(begun):
+                submitted = [(write_one, pool.submit(write_one)) for write_one in writes]
+            for row in _rows(submitted):
                 finish(row)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _rows(begun: Sequence[tuple[Callable[[], Row], Future[Row]]]) -> list[Row]:
-    """Return what the writes of a batch return, in their order; this thread does those that no other has begun, the last one first."""
-    here = {position: write() for position, (write, future) in reversed(list(enumerate(begun))) if future.cancel()}
-    return [here[position] if position in here else future.result() for position, (_, future) in enumerate(begun)]
+def _rows(submitted: Sequence[tuple[Callable[[], Row], Future[Row]]]) -> list[Row]:
+    """Return the rows of a batch in order. This thread runs the writes that no other thread has begun, the last one first."""
+    written_here = {
+        position: write() for position, (write, future) in reversed(list(enumerate(submitted))) if future.cancel()
+    }
+    return [
+        written_here[position] if position in written_here else future.result()
+        for position, (_, future) in enumerate(submitted)
+    ]

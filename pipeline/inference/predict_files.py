@@ -1,4 +1,4 @@
-"""What a trained model says of somebody's pictures and videos: masks, painted frames, and one row a frame."""
+"""Predict images and videos of a user with a trained model: write masks, overlays, and one row per frame."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pipeline.datasets.kinds import KINDS
 from pipeline.errors import InputError
 from pipeline.inference import output_folder
 from pipeline.inference.batch_pipeline import run_batches
-from pipeline.inference.overlay import Painter, distinct_palette
+from pipeline.inference.overlay import OverlayDrawer, distinct_palette
 from pipeline.io.files import whole_file, write_text
 from pipeline.io.hashing import sha256_of
 from pipeline.io.images import Pixels
@@ -42,8 +42,8 @@ from pipeline.results.provenance import software, write_provenance
 MORE_KINDS = (
     "More kinds of frames are cropped, or do not look like the training frames; predictions.json lists all of them."
 )
-_JPEG_SIDE = 65_500  # a JPEG cannot be longer
-_WRITERS = 8  # threads at most: to paint and pack a frame of 1280x1024 keeps one busy for 20 ms
+_MAX_JPEG_SIDE = 65_500  # pixels
+_MAX_WRITERS = 8  # threads; drawing and compressing a frame of 1280x1024 pixels takes one thread 20 ms
 
 
 def predict_inputs(
@@ -56,10 +56,10 @@ def predict_inputs(
     components: Sequence[str],
     **options: Any,
 ) -> None:
-    """Predict, see `predict_files`, write a standalone checkpoint, see `write_standalone`, or both.
+    """Predict as `predict_files` does, write a standalone checkpoint as `write_standalone` does, or both.
 
     Raises:
-        InputError: if there is nothing to predict and no checkpoint to write.
+        InputError: if there are neither inputs with a folder for results, nor a checkpoint to write.
     """
     if bool(inputs) != bool(out) or not (inputs or standalone):
         raise InputError("predict needs at least one INPUT and --out DIR, or --standalone FILE alone.")
@@ -84,23 +84,25 @@ def predict_files(
     components: Sequence[str] = (),
     half: bool = False,
 ) -> None:
-    """Write masks/<name>.png, overlays/<name>.jpg, legend.csv, predictions.csv, and what they came from as predictions.json.
+    """Write masks/<name>.png, overlays/<name>.jpg, legend.csv, predictions.csv, and their provenance in predictions.json.
 
-    Frames are prepared as training frames were, see `endoarss.inference.frame_kinds`; which frames do not look like these is said on
-    standard error, once per kind. Frames stream: a batch is read, one is predicted and one is written at the same time, and no more is
-    in memory.
+    Frames are prepared like training frames. A note names each kind of frame that looks different; see `endoarss.inference.frame_kinds`.
 
     Args:
-        checkpoint: of `train`. inputs: pictures, videos, and folders that are searched. out: a new folder, or one without results.
-        batch_size: frames that go through the model at once. every: N takes each Nth frame of a video.
-        overlays: whether frames are painted. overwrite: replace what an earlier run wrote to `out`, once all frames are done.
-        weights, components: as `load_file` takes them. half: run the model in bfloat16, on a GPU alone; else in float32.
+        checkpoint: a checkpoint of `endoarss train` or `merge`.
+        inputs: images, videos, and folders that are searched for both.
+        out: the folder of results, see `pipeline.inference.output_folder.check_output`.
+        batch_size: number of frames per batch.
+        every: predict each Nth frame of a video.
+        overlays: whether to write overlays.
+        overwrite: whether to replace the results of an earlier run in `out`, when all frames are done.
+        weights, components: files of frozen weights, and modules with components of the model, as for `load_file`.
+        half: whether to run the model in bfloat16 (GPUs only) instead of float32.
 
     Raises:
-        InputError: if inputs or `out` are not usable, if `half` is asked for without a GPU, or if another process predicts into `out`;
-            and at the end, by name, if some input could not be read whole.
-        MediaError: if an input is missing, or is neither a picture nor a video.
-        SettingsError: if the checkpoint is not usable.
+        InputError: if an option or `out` cannot be used; and, after all results are written, if an input could not be read completely.
+        MediaError: if an input is missing, or is neither an image nor a video.
+        SettingsError: if the checkpoint cannot be loaded.
     """
     _check_options(checkpoint, batch_size, every)
     sources = find_sources(inputs)
@@ -108,8 +110,8 @@ def predict_files(
     predictor = _load(checkpoint, weights, components, half)
     model, provenance = predictor.model, read_header(checkpoint).provenance
     kinds = FrameKinds(predictor.preprocessing, model.settings.input_size, MORE_KINDS)
-    with output_folder.alone(out, checkpoint), output_folder.partial_results(out, inputs, overwrite) as made:
-        about = {
+    with output_folder.locked(out, checkpoint), output_folder.partial_results(out, inputs, overwrite) as unfinished:
+        entries = {
             "checkpoint": str(checkpoint),
             "checkpoint_sha256": sha256_of(checkpoint),
             "trained": provenance,
@@ -119,23 +121,23 @@ def predict_files(
             "code": code_version(),
             **software(),
         }
-        done = _stream(predictor, kinds, _Writer(predictor, made, overlays), sources, every, batch_size)
-        write_provenance(made / output_folder.ABOUT, {**about, "frames": kinds.summary()})
-        output_folder.replace(out, made)
-    synthetic = " The model was trained on synthetic data." if about["trained"].get("synthetic") else ""
+        totals = _predict_frames(predictor, kinds, _Writer(predictor, unfinished, overlays), sources, every, batch_size)
+        write_provenance(unfinished / output_folder.ABOUT, {**entries, "frames": kinds.summary()})
+        output_folder.replace(out, unfinished)
+    synthetic = " The model was trained on synthetic data." if entries["trained"].get("synthetic") else ""
     print(
-        f"{out}: {done.count} images; {done.count / done.in_model:.2f} images per second in the model, "
-        f"{done.count / done.overall:.2f} overall.{synthetic}"
+        f"{out}: {totals.count} images; {totals.count / totals.in_model:.2f} images per second in the model, "
+        f"{totals.count / totals.overall:.2f} overall.{synthetic}"
     )
-    if done.failures:
-        said = f"{len(done.failures)} of {len(sources)} inputs could not be read whole; the rest is done:"
-        raise InputError("\n  ".join((said, *done.failures)))
+    if totals.failures:
+        summary = f"{len(totals.failures)} of {len(sources)} inputs could not be read completely; all other frames are predicted:"
+        raise InputError("\n  ".join((summary, *totals.failures)))
 
 
 def _load(checkpoint: Path, weights: Sequence[Path], components: Sequence[str], half: bool) -> Predictor:
     device = choose_device()
     if half and device.type != "cuda":
-        raise InputError("--half: is for GPUs, and torch finds none here. Leave it out; a CPU computes in float32.")
+        raise InputError("--half: needs a GPU, and torch finds none. Leave the option out to compute in float32.")
     model = load_file(checkpoint, weights, components)
     model.precision = "bf16" if half else "float32"
     preprocessing, note = preprocessing_of_checkpoint(checkpoint)
@@ -153,8 +155,15 @@ def _check_options(checkpoint: Path, batch_size: int, every: int) -> None:
 
 
 @dataclass
-class _Done:
-    """What was predicted. count: images. in_model, overall: seconds. failures: what could not be read."""
+class _Totals:
+    """Totals of a run.
+
+    Attributes:
+        count: number of predicted frames.
+        in_model: seconds that the model took.
+        overall: seconds that all took, reading and writing included.
+        failures: a message per input that could not be read completely.
+    """
 
     count: int = 0
     in_model: float = 0.0
@@ -162,20 +171,20 @@ class _Done:
     failures: list[str] = field(default_factory=list)
 
 
-def _stream(
+def _predict_frames(
     predictor: Predictor,
     kinds: FrameKinds,
     writer: _Writer,
     sources: Sequence[Source],
     every: int,
     batch_size: int,
-) -> _Done:
-    """Predict all frames and write their results and the table.
+) -> _Totals:
+    """Predict all frames, and write their results and the table.
 
     Raises:
-        InputError: if nothing can be read.
+        InputError: if no frame can be read.
     """
-    done, one_at_a_time = _Done(), threading.Lock()
+    totals, progress_lock = _Totals(), threading.Lock()
     with (
         (writer.out / output_folder.TABLE).open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
         tqdm(total=count_frames(sources, every), desc="predict", unit=" images", mininterval=0.5) as progress,
@@ -184,33 +193,34 @@ def _stream(
         table.writerow(writer.columns)
 
         def compute(batch: Sequence[PreparedFrame]) -> Predictions:
-            before = time.perf_counter()
+            started = time.perf_counter()
             predictions = predictor.compute(batch)
-            done.count, done.in_model = done.count + len(batch), done.in_model + time.perf_counter() - before
+            totals.count += len(batch)
+            totals.in_model += time.perf_counter() - started
             return predictions
 
         def write(predictions: Predictions, position: int, prepared: PreparedFrame) -> list[str]:
             row = writer.write(predictor.result(predictions, position, prepared), prepared.frame)
-            with one_at_a_time:
+            with progress_lock:
                 progress.update()
             return row
 
-        # One core is left to the model, or to this thread's share of the writing.
-        writers = max(1, min(_WRITERS, (os.cpu_count() or 1) - 1))
+        # One core is left for this thread, which runs the model and sometimes writes too.
+        writers = max(1, min(_MAX_WRITERS, (os.cpu_count() or 1) - 1))
         started = time.perf_counter()
-        frames = _read(sources, every, kinds, done.failures)
+        frames = _read(sources, every, kinds, totals.failures)
         batches = iter(lambda: list(islice(frames, batch_size)), [])
         run_batches(batches, compute, write, table.writerow, writers)
-        done.overall = time.perf_counter() - started
-        if not done.count:
-            raise InputError("\n  ".join(("nothing could be read:", *done.failures)))
+        totals.overall = time.perf_counter() - started
+        if not totals.count:
+            raise InputError("\n  ".join(("no frame could be read:", *totals.failures)))
         for note in kinds.finish():
             tqdm.write(note, file=sys.stderr)
-    return done
+    return totals
 
 
 def _read(sources: Sequence[Source], every: int, kinds: FrameKinds, failures: list[str]) -> Iterator[PreparedFrame]:
-    """Yield every frame that can be read, prepared; append to `failures` why others cannot."""
+    """Yield every frame that can be read, prepared for the model. Append a message to `failures` for each input with an error."""
     for source in sources:
         try:
             for frame in read_frames(source, every):
@@ -228,7 +238,7 @@ class _Writer:
     def __init__(self, predictor: Predictor, out: Path, overlays: bool) -> None:
         self.out, self.overlays = out, overlays
         classes = predictor.classes
-        self.painter = Painter(classes, palette_of(classes)) if classes else Painter()
+        self.drawer = OverlayDrawer(classes, palette_of(classes)) if classes else OverlayDrawer()
         self.columns = ["source", "frame", "width", "height"]
         if classes:
             self.columns.append("mask")
@@ -240,42 +250,42 @@ class _Writer:
         text = io.StringIO(newline="")
         legend = csv.writer(text, lineterminator="\n")
         legend.writerow(["id", "name", "colour"])
-        for index, (name, colour) in enumerate(zip(self.painter.classes, self.painter.palette, strict=True)):
+        for index, (name, colour) in enumerate(zip(self.drawer.classes, self.drawer.palette, strict=True)):
             legend.writerow([index, name, "#{:02x}{:02x}{:02x}".format(*colour)])
         write_text(self.out / output_folder.LEGEND, text.getvalue())
 
     def write(self, prediction: Prediction, frame: Frame) -> list[str]:
-        """Write mask and overlay of one frame; return its row."""
+        """Write mask and overlay of one frame, and return its row of the table."""
         height, width = frame.pixels.shape[:2]
         row = [str(frame.path), "" if frame.index is None else str(frame.index), str(width), str(height)]
         caption = None
         if prediction.mask is not None:
             path = self.out / output_folder.MASKS / f"{frame.name}.png"
-            stored = Image.fromarray(prediction.mask)
-            stored.putpalette([value for colour in self.painter.palette for value in colour])
+            image = Image.fromarray(prediction.mask)
+            image.putpalette([value for colour in self.drawer.palette for value in colour])
             with whole_file(path) as unfinished:
-                stored.save(unfinished, "PNG", compress_level=3)
+                image.save(unfinished, "PNG", compress_level=3)
             row.append(path.relative_to(self.out).as_posix())
         if prediction.activity is not None:
-            shares = prediction.probabilities
-            caption = (prediction.activity, shares[prediction.activity])
-            row += [caption[0], f"{caption[1]:.6f}", *(f"{share:.6f}" for share in shares.values())]
+            probabilities = prediction.probabilities
+            caption = (prediction.activity, probabilities[prediction.activity])
+            row += [caption[0], f"{caption[1]:.6f}", *(f"{value:.6f}" for value in probabilities.values())]
         if self.overlays:
-            self._write_overlay(frame.name, self.painter.paint(frame.pixels, prediction.mask, caption))
+            self._write_overlay(frame.name, self.drawer.draw(frame.pixels, prediction.mask, caption))
         return row
 
-    def _write_overlay(self, name: str, painted: Pixels) -> None:
-        suffix = "jpg" if max(painted.shape) <= _JPEG_SIDE else "png"
-        # Colour at full size: thin lines keep theirs. OpenCV encodes while other threads run, which Pillow does not let them.
+    def _write_overlay(self, name: str, overlay: Pixels) -> None:
+        suffix = "jpg" if max(overlay.shape) <= _MAX_JPEG_SIDE else "png"
+        # Colour at full resolution, because thin lines would lose theirs. Unlike Pillow, OpenCV lets other threads run while it encodes.
         options = [cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
         _, encoded = cv2.imencode(
-            f".{suffix}", cv2.cvtColor(painted, cv2.COLOR_RGB2BGR), options if suffix == "jpg" else []
+            f".{suffix}", cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR), options if suffix == "jpg" else []
         )
         with whole_file(self.out / output_folder.OVERLAYS / f"{name}.{suffix}") as unfinished:
             unfinished.write_bytes(encoded.data)
 
 
 def palette_of(classes: Sequence[str]) -> tuple[Rgb, ...]:
-    """The colours of the benchmark's dataset that has these classes, else colours that are told apart well."""
+    """Return the colours of the benchmark's dataset with exactly these classes; if there is none, distinct colours."""
     known = (kind.labels for kind in KINDS.values())
     return next((labels.palette for labels in known if labels.classes == tuple(classes)), distinct_palette(classes))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def bytes_below(folder: Path, suffix: str = "") -> tuple[int, int]:
-    """Return the bytes of the files below a folder: of those with a suffix, and of the others. Files that vanish meanwhile count 0."""
-    named = others = 0
+    """Return the bytes of the files below a folder: of files with the suffix, and of all others. Files deleted meanwhile count as 0."""
+    with_suffix = others = 0
     waiting = [folder]
     while waiting:
         for entry in entries_of(waiting.pop()):
@@ -17,10 +17,10 @@ def bytes_below(folder: Path, suffix: str = "") -> tuple[int, int]:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(Path(entry.path))
                 elif suffix and entry.name.endswith(suffix):
-                    named += entry.stat(follow_symlinks=False).st_size
+                    with_suffix += entry.stat(follow_symlinks=False).st_size
                 else:
                     others += entry.stat(follow_symlinks=False).st_size
-    return named, others
+    return with_suffix, others
 
 
 def entries_of(folder: Path) -> list[os.DirEntry[str]]:

@@ -20,34 +20,34 @@ from pipeline.errors import InputError
 
 # Annotations, label lists and manifests are far smaller than this.
 MAX_TEXT_BYTES = 64 << 20
-_ROOM = 64 << 10
-# Files that a killed process leaves: unfinished files, replaced files, and the state of a training (endoarss/resume.py).
+_PROBE_BYTES = 64 << 10
+# Files that a killed process leaves: unfinished files, old files that are being replaced, and states of a training (endoarss/resume.py).
 _UNFINISHED = re.compile(r"\..+\.(\d+)\.(?:partial|old)|epoch-\d+\.(\d+)\.partial")
 _RESUMABLE = re.compile(r"\.(.+)\.partial")
-_KEY = ".key"  # names the work that a resumable folder belongs to
+_KEY = ".key"  # the file in a resumable folder that holds the `key` of its work
 
 
 def writer_of(path: Path) -> int | None:
-    """Return the id of the process that writes, or wrote, an unfinished file or folder of this name; None for other names."""
+    """Return the id of the process that the name of an unfinished file or folder holds; None for other names."""
     match = _UNFINISHED.fullmatch(path.name)
     return int(match[1] or match[2]) if match else None
 
 
 def resumable(path: Path) -> Path:
-    """Return where `resumable_folder` fills a folder until it is whole."""
+    """Return the temporary path at which `resumable_folder` fills a folder."""
     return path.with_name(f".{path.name}.partial")
 
 
 def resumable_lock(path: Path) -> Path:
-    """Return the lock that `resumable_folder` holds meanwhile."""
+    """Return the lock file that `resumable_folder` holds while it fills a folder."""
     return path.with_name(f".{path.name}.lock")
 
 
 def begun_for(path: Path) -> Path | None:
-    """Return the folder that `resumable_folder` began to fill as `path`; None for a folder that merely has such a name."""
+    """Return the final path of a temporary folder of `resumable_folder`; None for other folders, even with a similar name."""
     match = _RESUMABLE.fullmatch(path.name)
-    ours = match and writer_of(path) is None and (path / _KEY).is_file()
-    return path.with_name(match[1]) if match and ours else None
+    is_resumable = match and writer_of(path) is None and (path / _KEY).is_file()
+    return path.with_name(match[1]) if match and is_resumable else None
 
 
 def _unfinished(path: Path, kind: str = "partial") -> Path:
@@ -57,13 +57,13 @@ def _unfinished(path: Path, kind: str = "partial") -> Path:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path next to `path`, and move the file to `path` only if the block succeeds. Errors name `path`."""
-    with whole_files() as beside:
-        yield beside(path)
+    with whole_files() as temporary:
+        yield temporary(path)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder next to `path`; it replaces `path` only if the block succeeds. Errors name files in `path`."""
+    """Yield an empty temporary folder next to `path`, which replaces `path` only if the block succeeds. Errors name files in `path`."""
     partial = _unfinished(path)
     try:
         with named(path, partial):
@@ -78,35 +78,36 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def resumable_folder(path: Path, key: str) -> Iterator[Path]:
-    """Yield a folder next to `path` to fill. It replaces `path` if the block succeeds, and stays for the next attempt if not.
+    """Yield a temporary folder next to `path` to fill. It replaces `path` if the block succeeds, and stays for the next attempt if not.
 
     Args:
-        path: the folder to write. key: tells whose work it is; what another key left is thrown away.
+        path: the folder to write.
+        key: identifies the work. A temporary folder that was left by work with another key is deleted.
 
     Raises:
-        InputError: if another process is filling it.
+        InputError: if another process is filling the folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = resumable(path)
-    there = resumable_lock(path)
+    lock_path = resumable_lock(path)
     # A folder of a user may hold a pipe or a link of this name. A pipe must not block, and a link must not be followed.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with named(path, partial), os.fdopen(os.open(there, flags, 0o666), "wb", buffering=0) as lock:
+    with named(path, partial), os.fdopen(os.open(lock_path, flags, 0o666), "wb", buffering=0) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not there.exists() or not os.path.samestat(there.stat(), os.fstat(lock.fileno())):
-                raise BlockingIOError  # its last holder deleted it meanwhile, and there may be a new one
+            if not lock_path.exists() or not os.path.samestat(lock_path.stat(), os.fstat(lock.fileno())):
+                raise BlockingIOError  # the last holder deleted the lock file meanwhile, and a new one may exist
         except BlockingIOError:
             raise InputError(f"{path}: another process is writing it; wait for it, or stop it.") from None
-        mark = partial / _KEY
-        if partial.exists() and not (mark.is_file() and mark.read_bytes() == key.encode()):
+        key_file = partial / _KEY
+        if partial.exists() and not (key_file.is_file() and key_file.read_bytes() == key.encode()):
             shutil.rmtree(partial)
         partial.mkdir(exist_ok=True)
-        mark.write_text(key, encoding="utf-8")
+        key_file.write_text(key, encoding="utf-8")
         yield partial
         _replace(partial, path)
-        (path / mark.name).unlink()
-        there.unlink()
+        (path / key_file.name).unlink()
+        lock_path.unlink()
 
 
 def _replace(partial: Path, path: Path) -> None:
@@ -121,14 +122,14 @@ def _replace(partial: Path, path: Path) -> None:
 
 @contextmanager
 def whole_files() -> Iterator[Callable[[Path], Path]]:
-    """Yield a function that maps the path of a file to a temporary path next to it. Move all files only if the block succeeds.
+    """Yield a function from the path of a file to a temporary path next to it. All files are moved together if the block succeeds.
 
-    So results of one step replace those of an earlier run together, after the last of them is computed and checked.
+    So the results of a step replace those of an earlier run only after the last of them is computed and checked.
     """
     partials: dict[Path, Path] = {}
     with ExitStack() as errors:
 
-        def beside(path: Path) -> Path:
+        def temporary(path: Path) -> Path:
             if path not in partials:
                 partials[path] = _unfinished(path)
                 errors.enter_context(named(path, partials[path]))
@@ -136,12 +137,12 @@ def whole_files() -> Iterator[Callable[[Path], Path]]:
             return partials[path]
 
         try:
-            yield beside
+            yield temporary
             for path, partial in partials.items():
                 partial.replace(path)
         finally:
             for partial in partials.values():
-                with suppress(OSError):  # the error of writing is the one that is raised
+                with suppress(OSError):  # if writing failed too, that error is raised
                     partial.unlink(missing_ok=True)
 
 
@@ -152,15 +153,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON with sorted keys, so that the same content gives the same bytes."""
+    """Write JSON with sorted keys, completely or not at all. The same content gives the same bytes."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object that `write_json` or another program wrote.
+    """Read a JSON object.
 
     Raises:
-        FileNotFoundError: if it is missing. InputError: if it holds something else.
+        FileNotFoundError: if the file is missing.
+        InputError: if it cannot be read, is too large, or holds no JSON object.
     """
     try:
         with open_regular(path) as stream:
@@ -181,23 +183,23 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_if_changed(path: Path, text: str) -> None:
-    """Write a text file only if its content differs, so that its time stamp says when it changed."""
+    """Write a text file only if its content differs, so that its time is the time of its last change."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
 
 
 def check_room(folder: Path) -> None:
-    """Check that files can be written to a folder by writing a small one.
+    """Check by a test file that files can be written to a folder.
 
     Raises:
-        OSError: naming the folder, if it does not.
+        OSError: if they cannot; the error names the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(bytes(_ROOM))
+            probe.write(bytes(_PROBE_BYTES))
     except OSError as error:
-        error.filename = str(folder)  # the name of the test file is of no use
+        error.filename = str(folder)  # the name of the test file tells people nothing
         raise
 
 
@@ -205,10 +207,11 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
     """Read a UTF-8 text file of a user, with or without byte order mark.
 
     Args:
-        path: the file. limit: the most bytes it may have.
+        path: the file.
+        limit: the largest size, in bytes.
 
     Raises:
-        InputError: if it is missing, too large or not UTF-8.
+        InputError: if the file is missing, too large or not UTF-8.
     """
     try:
         with open_regular(path) as stream:

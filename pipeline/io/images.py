@@ -1,4 +1,4 @@
-"""Read and write images and masks, with errors that name the file; `corruptions.pictures` defines how images are read."""
+"""Read images and masks as `corruptions.pictures` defines it, with errors that name the file, and write PNG."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DATASET_FORMATS = ("PNG", "JPEG")
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _errors_with_path(path: Path) -> Iterator[None]:
     try:
         yield
     except CorruptionError as error:
@@ -32,7 +32,7 @@ def read_header(path: Path) -> Header:
         InputError: if it is missing, not a PNG or JPEG, claims more than `MAX_PIXELS` pixels, or can be read neither as an image nor as a
             mask.
     """
-    with _naming(path):
+    with _errors_with_path(path):
         header = pictures.read_header(path, DATASET_FORMATS)
         try:
             pictures.check_mask(header)
@@ -42,22 +42,22 @@ def read_header(path: Path) -> Header:
 
 
 def read_rgb(path: Path, formats: Sequence[str] = DATASET_FORMATS) -> Pixels:
-    """Read a picture as uint8 RGB (H, W, 3), rotated as its EXIF says.
+    """Read an image as uint8 RGB (H, W, 3), rotated as its EXIF says.
 
     Raises:
-        InputError: if the file is missing, truncated, or not a picture of 8 bits a channel in one of the formats.
+        InputError: if the file is missing, truncated, or not an image of 8 bits per channel in one of the formats.
     """
-    with _naming(path):
+    with _errors_with_path(path):
         return pictures.read_image(path, formats)
 
 
 def read_channels(path: Path) -> Pixels:
-    """Read a mask with its values as stored: uint8 (H, W), or (H, W, 3) where it has colour; alpha is left out.
+    """Read a mask with its values as stored: uint8 (H, W), or (H, W, 3) if it has colour; alpha is left out.
 
     Raises:
-        InputError: if the file is missing, truncated, no PNG, or holds values that are not read right (see `corruptions.pictures`).
+        InputError: if the file is missing, truncated, not a PNG, or of a kind whose values would change (see `corruptions.pictures`).
     """
-    with _naming(path):
+    with _errors_with_path(path):
         return pictures.read_samples(path)
 
 
@@ -65,25 +65,26 @@ def read_ids(path: Path, strictly: bool = False) -> Pixels:
     """Read a mask of ids as uint8 (H, W).
 
     Args:
-        path: the file. strictly: whether several channels must be the same; else the largest value counts, as in the challenges' masks.
+        path: the file.
+        strictly: whether all channels must be equal. If not, the largest value counts, as in the challenges' masks.
 
     Raises:
-        InputError: as `read_channels`, or if channels differ that must not.
+        InputError: as for `read_channels`, or if channels differ although `strictly` is true.
     """
     if strictly:
-        with _naming(path):
+        with _errors_with_path(path):
             return pictures.read_mask(path)
     values = read_channels(path)
     return values if values.ndim == 2 else values.max(axis=2)
 
 
 def read_colours(path: Path) -> Pixels:
-    """Read a colour label as uint8 RGB (H, W, 3), alpha left out and a palette applied.
+    """Read a mask whose colours are classes as uint8 RGB (H, W, 3); a palette is applied, and alpha is left out.
 
     Raises:
-        InputError: as `read_channels`, and if the picture is grey.
+        InputError: as for `read_channels`, and if the mask is grey.
     """
-    with _naming(path):
+    with _errors_with_path(path):
         return pictures.read_colours(path)
 
 
@@ -97,25 +98,25 @@ def check_same_size(image: Pixels, mask: Pixels, image_path: Path, mask_path: Pa
 
 
 def plain_png(path: Path) -> bytes | None:
-    """Return the bytes of a plain PNG of 8-bit RGB, which every reader decodes to the pixels of `read_rgb`; else None.
+    """Return the bytes of a PNG that every reader decodes to the pixels of `read_rgb` (8-bit RGB, no rotation); None for other files.
 
     Raises:
-        InputError: as `read_header`.
+        InputError: as for `read_header`.
     """
     header = read_header(path)
     if (header.format, header.mode, header.bits) != ("PNG", "RGB", 8):
         return None
     with open_regular(path) as stream:
         content = stream.read()
-    # Every chunk that may change the pixels has one of these names. A file that holds one by chance is encoded again without harm.
+    # Chunks that may rotate the image have these names. If a file holds such bytes by chance, the caller only encodes it again.
     return None if b"eXIf" in content or b"xmp" in content or b"exif" in content else content
 
 
 def write_png(path: Path, pixels: Pixels) -> None:
     """Write uint8 (H, W) or RGB (H, W, 3) as PNG; missing folders are created."""
     stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    done, encoded = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not done:
+    encoded_well, encoded = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not encoded_well:
         raise InputError(f"{path}: cannot be encoded as PNG (shape {pixels.shape}, type {pixels.dtype}).")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encoded.tobytes())

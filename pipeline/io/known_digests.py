@@ -1,4 +1,4 @@
-"""SHA-256 digests of files, remembered: a file is read again only after its size, its time or its place on the disk changed."""
+"""Remembered SHA-256 digests of files: a file is read again only if its size, time or inode has changed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _TABLE = "CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, size INT, t
 class KnownDigests:
     """Digests of files, remembered or computed.
 
-    A plan asks for thousands of files, so all that is remembered is read at once. What is new is kept by `save`. Where the memory
-    cannot be read or written, everything is computed.
+    A plan needs digests of thousands of files, so all remembered digests are read at once. `save` stores new ones. If the file of
+    digests cannot be read or written, every digest is computed.
     """
 
     def __init__(self) -> None:
@@ -35,13 +35,13 @@ class KnownDigests:
         """Return the hex SHA-256 of a file's bytes.
 
         Raises:
-            OSError: if it cannot be read.
+            OSError: if the file cannot be read.
         """
         stamp, sha256 = self._known.get(str(path), (None, ""))
         return sha256 if stamp == _stamp(path) else self._computed(path)
 
     def remembers(self, path: Path) -> bool:
-        """Return whether the digest of a file was ever computed here, even of other bytes."""
+        """Return whether a digest of a file was ever computed here, perhaps before the file changed."""
         return str(path) in self._known
 
     def remembers_below(self, folder: Path) -> bool:
@@ -51,17 +51,17 @@ class KnownDigests:
     def of_folder(self, folder: Path) -> str:
         """Return the hex SHA-256 of the names and bytes of all files below a folder, or of one file.
 
-        Hidden files are left out, and what an archive in the folder was extracted to, because it says nothing that the archive does not.
-        A file that cannot be read counts by its name: whoever needs it will say so.
+        Hidden files are left out, and folders that were extracted from an archive next to them, because the archive itself counts. A file
+        that cannot be read counts by its name alone; the step that reads it reports the error.
         """
-        found = []
+        digests = []
         for path in files_below(folder):
             try:
                 sha256 = self.of_file(path)
             except OSError:
                 sha256 = ""
-            found.append((path.relative_to(folder).as_posix(), sha256))
-        return digest(sorted(found))
+            digests.append((path.relative_to(folder).as_posix(), sha256))
+        return digest(sorted(digests))
 
     def save(self) -> None:
         """Save the computed digests for later processes."""
@@ -95,15 +95,15 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 def sizes_of(paths: Iterable[Path]) -> list[int | None]:
     """Return the size of each file in bytes, None for a missing file."""
-    found: list[int | None] = []
+    sizes: list[int | None] = []
     for path in paths:
         try:
-            found.append(path.stat().st_size)
+            sizes.append(path.stat().st_size)
         except OSError:
-            found.append(None)
-    return found
+            sizes.append(None)
+    return sizes
 
 
 def _stamp(path: Path) -> _Stamp:
-    about = path.stat()
-    return about.st_size, about.st_mtime_ns, about.st_ino
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino

@@ -1,4 +1,4 @@
-"""One thread per process, because one and two threads give different bits. Every command calls this first."""
+"""Make numerical libraries use one thread per process, because results differ in their last bits between one and two threads."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ VARIABLES = (
 
 
 def use_one_thread() -> None:
-    """Tell numerical libraries to use one thread. Call it before numpy, OpenCV or torch is imported."""
+    """Set environment variables so that numerical libraries use one thread. Every command calls this before it imports one of them."""
     os.environ.update(dict.fromkeys(VARIABLES, "1"))

@@ -17,8 +17,8 @@ from pipeline.errors import InputError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_ITEMS_A_WORKER = 32  # starting a process takes half a second, so it should get at least that much work
-_AHEAD = 8  # items that wait per worker: enough to keep it busy, and few enough to bound memory
+_MIN_ITEMS_PER_WORKER = 32  # starting a process takes half a second, which a few items do not save
+_WAITING_PER_WORKER = 8  # items: enough to keep a worker busy, and few enough to bound memory
 
 
 def ordered_map(
@@ -32,27 +32,30 @@ def ordered_map(
     """Yield function(item) for each item, in order.
 
     Args:
-        function: importable by name (or a partial of such a function), for it runs in other processes.
-        items: its arguments. workers: processes at most; few items run in this one.
-        label, unit: of the progress bar. done: how many items were done before; the bar starts there.
+        function: must be importable by name (or a partial of such a function), because it runs in other processes.
+        items: its arguments.
+        workers: the largest number of processes. A few items run in this process.
+        label: title of the progress bar.
+        unit: unit of the progress bar.
+        done: number of items that were done before; the progress bar starts there.
 
     Raises:
-        Whatever the function raises; items not yet begun are dropped then.
+        Exception: whatever the function raises. Items that have not begun are dropped.
     """
     with tqdm(total=done + len(items), initial=done, desc=label, unit=unit, mininterval=0.5) as progress:
-        workers = min(workers, len(items) // _ITEMS_A_WORKER)
+        workers = min(workers, len(items) // _MIN_ITEMS_PER_WORKER)
         with processes(workers if workers > 1 else 0) as pool:
-            for result in in_order(pool, function, items, workers * _AHEAD):
+            for result in in_order(pool, function, items, workers * _WAITING_PER_WORKER):
                 progress.update()
                 yield result
 
 
 @contextmanager
 def processes(count: int) -> Iterator[Executor]:
-    """Yield processes that wait for work and end with this one; with a count of 0 this process does the work.
+    """Yield a pool of `count` processes, which end with this one. If `count` is 0, this process does the work.
 
     Raises:
-        InputError: if one of them is killed.
+        InputError: if a process of the pool is killed.
     """
     try:
         with corruptions.workers.processes(count) as pool:

@@ -10,10 +10,10 @@ from pipeline.errors import InputError
 
 
 def find_holder(root: Path, names: Sequence[str]) -> Path:
-    """Return the one folder at or below `root` that holds entries of these names, because downloads add outer folders; else `root`.
+    """Return the folder at or below `root` that holds an entry of one of these names; `root` if none does. Downloads add outer folders.
 
     Raises:
-        InputError: if several do.
+        InputError: if several folders do.
     """
     holders: list[Path] = []
     for folder, folders, files in walk(root):

@@ -1,8 +1,8 @@
 """The locks of commands, and the one order in which all commands take them.
 
-The locks of a study lie in results/<study>/.locks, those of shared data in data/.locks. Every command takes them in the same order: first
-the two general locks, which all commands share and only `clean` takes exclusively, then its own locks, sorted. So no deadlock is
-possible. This module does not import numpy, because `endoarss --help` reads it.
+The locks of a study lie in results/<study>/.locks, and those of shared data in data/.locks. To exclude deadlocks, every command takes locks
+in the same order: first the two general locks, which all commands share and only `clean` takes exclusively, then its own locks, sorted.
+This module does not import numpy, because `endoarss --help` imports it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Work:
     """What a command does and locks, declared before it runs.
 
     Attributes:
-        does: what it does, as in "process 12, which trains ...".
-        locks: its own locks, in any order.
-        on_gpu: whether it runs a model and needs a slot of a GPU.
+        does: what the command does, as in "process 12, which trains ...".
+        locks: the command's own locks, in any order.
+        on_gpu: whether the command runs a model and needs a slot of a GPU.
     """
 
     does: str
@@ -59,12 +59,12 @@ def locks_of_command(study: Study, command: str, work: Work) -> Iterator[None]:
 
 
 def in_order(locks: Iterable[Lock]) -> list[Lock]:
-    """Return each lock once, sorted. A path that is asked for as shared and as exclusive becomes exclusive."""
-    found = list(locks)
-    alone = {lock.path for lock in found if not lock.shared}
-    # The training's lock of a cell comes first, so that a process that waits for a training does not hold the lock of scoring.
-    paths = sorted({lock.path for lock in found}, key=lambda path: (path.parent, path.stem != TRAINING, path.name))
-    return [Lock(path, shared=path not in alone) for path in paths]
+    """Return each lock once, sorted. A path that occurs as a shared and as an exclusive lock becomes exclusive."""
+    requested = list(locks)
+    exclusive = {lock.path for lock in requested if not lock.shared}
+    # The training lock of a cell comes first, so that a process that waits for a training does not hold the lock of scoring.
+    paths = sorted({lock.path for lock in requested}, key=lambda path: (path.parent, path.stem != TRAINING, path.name))
+    return [Lock(path, shared=path not in exclusive) for path in paths]
 
 
 def study_locks(study: Study) -> Path:

@@ -1,7 +1,7 @@
-"""File locks: one process writes at a time; a second one prints who holds the lock, and waits.
+"""File locks: one process writes at a time. A second process prints who holds the lock, and waits.
 
-A lock is an flock on a small file, held for the whole run of a command. It ends with its process, even if that is killed, so nothing has
-to be cleared by hand. The file stays. It names the holder (pid, host, command, start), which is valid only while the lock is held.
+A command holds a lock (an flock on a small file) for its whole run. A lock ends with its process, even a killed one, so nobody has to clear
+it by hand. The file stays. The holder that it names (pid, host, command, start) is valid only while the lock is held.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from pathlib import Path
 # Errors of file systems without locks, such as some network mounts.
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
-# A process that checks whether a lock is held holds it for an instant, so taking it is tried several times.
-_TRIES, _PAUSE = 5, 0.05
+# `holder` takes a lock for an instant to learn whether it is held, so a process that wants the lock tries several times.
+_TRIES, _PAUSE_SECONDS = 5, 0.05
 _MAX_BYTES = 4096
-_held: set[int] = set()
+_held_descriptors: set[int] = set()
 
 
 class HeldError(Exception):
@@ -42,7 +42,16 @@ class Lock:
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that holds a lock. does: as in "which trains ..."; started: ISO 8601 with time zone; a pid of 0 means unknown."""
+    """The process that holds a lock.
+
+    Attributes:
+        pid: its process id; 0 if unknown.
+        host: its machine.
+        command: the name of the command.
+        does: what it does, for the sentence "process 12, which trains ...".
+        study: the name of the study; may be empty.
+        started: time in ISO 8601 with time zone.
+    """
 
     pid: int = 0
     host: str = ""
@@ -53,19 +62,19 @@ class Holder:
 
     @classmethod
     def here(cls, command: str, does: str, study: str = "") -> Holder:
-        """Return this process as a holder from now on."""
+        """Return this process as a holder that starts now."""
         return cls(os.getpid(), socket.gethostname(), command, does, study, _now())
 
     @property
     def process(self) -> str:
-        """The process, with its machine if that is another one."""
+        """The process in words, with the name of its machine if that is not this machine."""
         if not self.pid:
             return "another process"
         return f"process {self.pid}" + ("" if self.host in ("", socket.gethostname()) else f" on {self.host}")
 
     @property
     def since(self) -> str:
-        """The time when it began, with the date if that is not today; empty if unknown."""
+        """The local time when the process started, with the date if that is not today; empty if unknown."""
         try:
             began = datetime.fromisoformat(self.started).astimezone()
         except ValueError:
@@ -80,7 +89,7 @@ class Holder:
 
 @contextmanager
 def held(locks: Sequence[Lock], me: Holder) -> Iterator[None]:
-    """Hold locks in the block, waiting for each if needed. All processes must take them in the same order.
+    """Hold locks in the block, and wait for each if needed. All processes must take locks in the same order, or they may wait forever.
 
     Raises:
         OSError: if a lock file cannot be created.
@@ -99,11 +108,11 @@ def take(lock: Lock, me: Holder, wait: bool = True) -> int | None:
     Args:
         lock: the lock.
         me: this process, as the lock file names it.
-        wait: whether to wait for other processes; that is printed once on standard error.
+        wait: whether to wait for other processes. A wait is printed once on standard error.
 
     Returns:
-        The descriptor that `release` takes. None if nothing can be locked: on file systems without locks, which is printed, and for a
-        shared lock on a file system that is read-only.
+        The descriptor for `release`. None if nothing can be locked: on a file system without locks (a warning is printed), and for a
+        shared lock on a read-only file system.
 
     Raises:
         HeldError: if another process holds the lock, and `wait` is false.
@@ -116,7 +125,7 @@ def take(lock: Lock, me: Holder, wait: bool = True) -> int | None:
         if descriptor is None:
             return None
         try:
-            if not _try(descriptor, kind, _TRIES if wait else 2):
+            if not _try_flock(descriptor, kind, _TRIES if wait else 2):
                 if not wait:
                     raise HeldError(str(lock.path))
                 if not waited:
@@ -126,9 +135,9 @@ def take(lock: Lock, me: Holder, wait: bool = True) -> int | None:
             if _is_at(lock.path, descriptor):
                 if not lock.shared:
                     _write(descriptor, me)
-                _held.add(descriptor)
+                _held_descriptors.add(descriptor)
                 return descriptor
-            os.close(descriptor)  # the file was deleted meanwhile; there may be a new one
+            os.close(descriptor)  # the lock file was deleted meanwhile, perhaps replaced, so take the present one
         except OSError as error:
             os.close(descriptor)
             if error.errno not in _WITHOUT_LOCKS:
@@ -142,12 +151,12 @@ def take(lock: Lock, me: Holder, wait: bool = True) -> int | None:
 
 def release(descriptor: int) -> None:
     """Release a lock."""
-    _held.discard(descriptor)
+    _held_descriptors.discard(descriptor)
     os.close(descriptor)
 
 
 def holder(path: Path) -> Holder | None:
-    """Return the process that holds a lock exclusively, or None. Other processes are not disturbed."""
+    """Return the process that holds a lock exclusively, or None. Does not wait."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -165,8 +174,8 @@ def holder(path: Path) -> Holder | None:
 
 def holders_below(folder: Path) -> list[Holder]:
     """Return the processes that hold exclusive locks in folders called .locks at or below a folder, each once."""
-    found = (holder(path) for path in sorted(folder.rglob("*.lock")) if ".locks" in path.parts)
-    return list(dict.fromkeys(one for one in found if one is not None))
+    holders = (holder(path) for path in sorted(folder.rglob("*.lock")) if ".locks" in path.parts)
+    return list(dict.fromkeys(process for process in holders if process is not None))
 
 
 def _open(lock: Lock) -> int | None:
@@ -177,21 +186,21 @@ def _open(lock: Lock) -> int | None:
     except OSError as error:
         if error.errno not in _NOT_WRITABLE:
             raise
-        with suppress(OSError):  # a file of another user can be locked too
+        with suppress(OSError):  # a file that is only readable can be locked too
             return os.open(lock.path, flags | os.O_RDONLY)
         if lock.shared:
             return None
         raise
 
 
-def _try(descriptor: int, kind: int, tries: int) -> bool:
+def _try_flock(descriptor: int, kind: int, tries: int) -> bool:
     for left in reversed(range(tries)):
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
             if left:
-                time.sleep(_PAUSE)
+                time.sleep(_PAUSE_SECONDS)
     return False
 
 
@@ -203,30 +212,30 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _holder_or_sharer(path: Path) -> Holder:
-    """Return the holder of a lock; if several share it, a holder of a lock in the same folder."""
+    """Return the holder of a lock. Shared locks name no holder; then return a process that holds another lock in the same folder."""
     for candidate in (path, *sorted(path.parent.glob("*.lock"))):
-        found = holder(candidate)
-        if found is not None:
-            return found
+        process = holder(candidate)
+        if process is not None:
+            return process
     return Holder()
 
 
 def _write(descriptor: int, me: Holder) -> None:
     content = json.dumps(asdict(me)).encode()
-    with suppress(OSError):  # the lock itself matters, not its text
+    with suppress(OSError):  # without its text the lock works too
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, content, 0)
 
 
 def _read(descriptor: int) -> Holder:
-    """Return the holder that the file names. A new holder may not have written yet; then the file names a process that has ended."""
+    """Return the holder that the file names, or an unknown one if that process has ended: a new holder may not have written yet."""
     for _ in range(_TRIES):
         with suppress(ValueError, TypeError, OSError):
-            found = Holder(**json.loads(os.pread(descriptor, _MAX_BYTES, 0)))
-            elsewhere = found.host != socket.gethostname()
-            if isinstance(found.pid, int) and (elsewhere or is_alive(found.pid)):
-                return found
-        time.sleep(_PAUSE)
+            process = Holder(**json.loads(os.pread(descriptor, _MAX_BYTES, 0)))
+            on_other_machine = process.host != socket.gethostname()
+            if isinstance(process.pid, int) and (on_other_machine or is_alive(process.pid)):
+                return process
+        time.sleep(_PAUSE_SECONDS)
     return Holder()
 
 
@@ -253,18 +262,18 @@ def _warn_once(folder: Path, error: OSError) -> None:
     if not _warned:
         _warned = True
         print(
-            f"{folder}: no locks on this file system ({error.strerror}); make sure that no second run writes the same files.",
+            f"{folder}: this file system has no locks ({error.strerror}). Make sure that no second run writes the same files.",
             file=sys.stderr,
             flush=True,
         )
 
 
-def _forget() -> None:
-    """Close the locks of the parent in a forked process, because a lock must not outlive its holder."""
-    for descriptor in _held:
+def _close_inherited() -> None:
+    """Close the parent's lock files in a forked process: an open copy would keep a lock after its holder has ended."""
+    for descriptor in _held_descriptors:
         with suppress(OSError):
             os.close(descriptor)
-    _held.clear()
+    _held_descriptors.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_close_inherited)

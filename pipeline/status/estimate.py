@@ -1,4 +1,4 @@
-"""Estimate the cost of a study: disk for each dataset, and hours of each cell, timed on this machine."""
+"""Estimate the cost of a study: disk space of each dataset, and hours of each cell, timed on this machine."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from pipeline.study.models import Study, WeightsFile
 from pipeline.study.robust_models import robust_models
 from pipeline.training.model_settings import model_settings, training_settings
 
-# Bytes per pixel of a built frame, with its mask: five real EndoVis 2017 frames, cropped to 1280x1024, take 1.29 to 1.40 MB.
-_BYTES_A_PIXEL = 1.07
-_FULL_FRAME = 1280 * 1024
-_TIMED_STEPS = 3
-_CPU_BATCH = 2  # on a CPU an image costs about the same in any batch
+# A built frame with its mask: five real EndoVis 2017 frames, cropped to 1280x1024 pixels, take 1.29 to 1.40 MB.
+_BYTES_PER_PIXEL = 1.07
+_PIXELS_PER_FRAME = 1280 * 1024
+_TIMED_STEPS = 3  # training steps whose median counts
+_CPU_BATCH = 2  # images; on a CPU an image takes about the same time in a batch of any size
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Estimated cost of a cell: hours of training and of robustness, bytes of its checkpoint."""
+    """Estimated cost of a cell: hours of training and of the robustness evaluation, and bytes of its checkpoint."""
 
     cell: Cell
     training_hours: float
@@ -59,7 +59,7 @@ class _Speed:
 
 
 def frames_of(study: Study, dataset: str) -> dict[str, int]:
-    """Return the frames by split: of the built dataset if there is one, else of a complete download (4:1)."""
+    """Return the number of frames by split: of the built dataset, or, before it is built, of a complete download split 4 to 1."""
     folder = dataset_folder(study, dataset)
     if (folder / "dataset.json").is_file():
         counts: dict[str, int] = read_card(folder)["frames_by_split"]
@@ -77,43 +77,46 @@ def disk_of(study: Study, dataset: str) -> tuple[int, int]:
     """Return the bytes of a built dataset's images and masks, and of its arrays at the study's size."""
     frames = sum(frames_of(study, dataset).values())
     folder, size = dataset_folder(study, dataset), study.input_size
-    pixels = _FULL_FRAME if study.raw.generate is None else study.raw.generate.height * study.raw.generate.width
+    pixels = _PIXELS_PER_FRAME if study.raw.generate is None else study.raw.generate.height * study.raw.generate.width
     pictures = [path for name in ("images", "masks") for path in (folder / name).glob("*.png")]
-    built = sum(path.stat().st_size for path in pictures) if pictures else round(frames * pixels * _BYTES_A_PIXEL)
+    built = sum(path.stat().st_size for path in pictures) if pictures else round(frames * pixels * _BYTES_PER_PIXEL)
     return built, frames * size * size * 4
 
 
 def cost_of_cells(study: Study) -> Iterator[Cost]:
     """Return the cost of each cell.
 
-    Each combination of backbone, architecture and weighting is timed for a few steps on this machine, with random weights and images.
-    Hours follow from frames, epochs and conditions.
+    Each combination of backbone, architecture and weighting runs a few steps on this machine, with random weights and images. The hours
+    are the seconds per image times the number of frames, and of epochs or conditions.
     """
     speeds: dict[tuple[str, str, str], _Speed] = {}
     robust = set(robust_models(study))
     conditions = conditions_of(study)
-    passes = len(conditions.corruptions) * len(conditions.severities)
+    conditions_per_image = len(conditions.corruptions) * len(conditions.severities)
     for cell in trainings_of(study):
         key = cell.backbone, cell.architecture, cell.weighting
         if key not in speeds:
             speeds[key] = _time_model(study, cell)
         frames, epochs = frames_of(study, cell.dataset), schedule_of(study, cell).epochs
-        trained, predicted = frames.get(TRAIN, 0) * epochs, frames.get(TEST, 0) * passes * (cell in robust)
+        trained_images = frames.get(TRAIN, 0) * epochs
+        predicted_images = frames.get(TEST, 0) * conditions_per_image * (cell in robust)
         speed = speeds[key]
-        yield Cost(cell, trained * speed.training / 3600, predicted * speed.prediction / 3600, speed.checkpoint_bytes)
+        training_hours = trained_images * speed.training / 3600
+        robustness_hours = predicted_images * speed.prediction / 3600
+        yield Cost(cell, training_hours, robustness_hours, speed.checkpoint_bytes)
 
 
 def _with_random_weights(study: Study, cell: Cell, folder: Path) -> Study:
-    """Return the study with random weights in a file, so that the same parameters train and no hub is needed."""
-    given = study.backbones[cell.backbone]
-    if given.weights == "none":
+    """Return the study with a file of random weights instead of pretrained ones, so that nothing is downloaded for a timing."""
+    backbone = study.backbones[cell.backbone]
+    if backbone.weights == "none":
         return study
     path = folder / "random.safetensors"
-    size = given.network_size or study.input_size
-    arguments: dict[str, Any] = {"img_size": size} if "vit" in given.model else {}
-    plain = bare_timm_model(given.model.split(".")[0], given.arguments, **arguments)
+    size = backbone.network_size or study.input_size
+    arguments: dict[str, Any] = {"img_size": size} if "vit" in backbone.model else {}
+    plain = bare_timm_model(backbone.model.split(".")[0], backbone.arguments, **arguments)
     save_tensors({name: tensor.contiguous() for name, tensor in plain.state_dict().items()}, path)
-    changed = given.model_copy(update={"weights": WeightsFile(file=str(path))})
+    changed = backbone.model_copy(update={"weights": WeightsFile(file=str(path))})
     return study.model_copy(update={"backbones": {**study.backbones, cell.backbone: changed}})
 
 
@@ -130,13 +133,13 @@ def _time_model(study: Study, cell: Cell) -> _Speed:
         random.integers(0, len(labels.classes), (batch, size, size), np.uint8),
         random.integers(0, max(1, len(labels.activities)), batch) if labels.activities else None,
     )
-    given = training_settings(study, cell)
-    settings = dict(given.weighting_settings)
-    if "warmup_epochs" in WEIGHTINGS.settings(given.weighting):
+    real_schedule = training_settings(study, cell)
+    settings = dict(real_schedule.weighting_settings)
+    if "warmup_epochs" in WEIGHTINGS.settings(real_schedule.weighting):
         settings |= {"warmup_epochs": 0}
     # The first step is slower than the others, because memory is allocated and kernels are chosen.
     schedule = replace(
-        given, epochs=1 + _TIMED_STEPS, learning_rate=1e-6, batch_size=batch, weighting_settings=settings
+        real_schedule, epochs=1 + _TIMED_STEPS, learning_rate=1e-6, batch_size=batch, weighting_settings=settings
     )
     history = train(model, data, schedule, device, f"time {cell.backbone} {cell.architecture} {cell.weighting}")
     model.precision = "float32"  # the precision of robustness evaluations

@@ -1,6 +1,6 @@
-"""The progress of each cell of a study: done, running, failed, stopped or pending. Reads result files; imports no torch.
+"""The progress of each cell of a study, from its result files and locks: done, running, failed, stopped or pending. Imports no torch.
 
-Whatever is missing or torn is an answer, not an error.
+A missing or damaged file is part of the progress and raises no error.
 """
 
 from __future__ import annotations
@@ -35,8 +35,13 @@ _EPOCH = re.compile(r"epoch-(\d+)\.safetensors")
 class Progress:
     """The progress of a cell or of its robustness evaluation.
 
-    state: one of STATES. reason: why it failed, what is left of it, or what the holder does with it. holder: who works on it.
-    done, total: epochs, or corruptions (the images as they are among them) of a robustness evaluation; what a stopped one goes on from.
+    Attributes:
+        cell: the cell.
+        state: one of STATES.
+        reason: why it failed, what it waits for, or what its process does, as in "trains it".
+        holder: the process that works on it.
+        done: finished epochs, or finished corruptions of a robustness evaluation, in which clean images count as one more.
+        total: number of epochs or corruptions.
     """
 
     cell: Cell
@@ -48,12 +53,14 @@ class Progress:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values as JSON data."""
-        who = self.holder
+        process = self.holder
         return {
             "cell": self.cell.id,
             "state": self.state,
             "reason": self.reason,
-            "process": None if who is None else {"pid": who.pid, "host": who.host, "started": who.started},
+            "process": None
+            if process is None
+            else {"pid": process.pid, "host": process.host, "started": process.started},
             "done": self.done,
             "total": self.total,
         }
@@ -68,30 +75,30 @@ def progress_of_robustness(study: Study, cells: Mapping[Cell, Progress]) -> dict
     """Return the progress of each robustness evaluation.
 
     Args:
-        study: the study. cells: what `progress_of_cells` says of it.
+        study: the study.
+        cells: the result of `progress_of_cells`.
     """
     return {cell: _of_robustness(study, cell, cells[cell]) for cell in robust_models(study)}
 
 
 def _of_cell(study: Study, cell: Cell) -> Progress:
-    # A merged model is made in one step.
     made = "merged" if cell.merger else "trained"
-    epochs = 1 if cell.merger else int(schedule_of(study, cell).epochs)
+    epochs = 1 if cell.merger else int(schedule_of(study, cell).epochs)  # a merged model is made in one step
     states = (_EPOCH.fullmatch(entry.name) for entry in entries_of(cell_folder(study, cell) / CellOutput.RESUME))
     epoch = min(max((int(match[1]) for match in states if match), default=0), epochs)
-    if worker := holder(cell_lock(study, cell, TRAINING)):
-        return Progress(cell, RUNNING, "merges" if cell.merger else "trains", worker, epoch, epochs)
-    if worker := holder(cell_lock(study, cell, SCORING)):
-        return Progress(cell, RUNNING, "scores", worker, epochs, epochs)
-    about = cell_folder(study, cell) / CellOutput.PROVENANCE
-    if about.is_file():
-        if torn := _torn(about):
-            return Progress(cell, FAILED, f"{torn} Delete it, and the cell is {made} again.", None, 0, epochs)
+    if process := holder(cell_lock(study, cell, TRAINING)):
+        return Progress(cell, RUNNING, "merges" if cell.merger else "trains", process, epoch, epochs)
+    if process := holder(cell_lock(study, cell, SCORING)):
+        return Progress(cell, RUNNING, "scores", process, epochs, epochs)
+    provenance = cell_folder(study, cell) / CellOutput.PROVENANCE
+    if provenance.is_file():
+        if damage := _damage(provenance):
+            return Progress(cell, FAILED, f"{damage} Delete it, and the cell is {made} again.", None, 0, epochs)
         names = [CellOutput.CHECKPOINT, *([] if cell.merger else [CellOutput.HISTORY]), CellOutput.PREDICTIONS]
-        gone = [name for name in names if not (cell_folder(study, cell) / name).exists()]
-        other = f"its {gone[0]} is missing" if gone else outdated(study, cell)
-        if other:
-            return Progress(cell, PENDING, other, None, 0, epochs)
+        missing = [name for name in names if not (cell_folder(study, cell) / name).exists()]
+        stale = f"its {missing[0]} is missing" if missing else outdated(study, cell)
+        if stale:
+            return Progress(cell, PENDING, stale, None, 0, epochs)
         if all(rows_file(study, cell, dataset).is_file() for dataset in evaluated_on(study, cell.dataset)):
             return Progress(cell, DONE, training_failure(study, cell), None, epochs, epochs)
         return Progress(cell, PENDING, f"{made}, not scored yet", None, epochs, epochs)
@@ -105,24 +112,26 @@ def _of_robustness(study: Study, cell: Cell, trained: Progress) -> Progress:
     total = 1 + len(conditions_of(study).corruptions)
     measured = [entry for entry in entries_of(resumable(folder) / ".parts") if entry.name.endswith(".parquet")]
     done = min(len(measured), total)
-    if worker := holder(cell_lock(study, cell, ROBUSTNESS)):
-        return Progress(cell, RUNNING, "tests", worker, done, total)
+    if process := holder(cell_lock(study, cell, ROBUSTNESS)):
+        return Progress(cell, RUNNING, "tests", process, done, total)
     if all(path.is_file() for path in robustness_files(study, cell)):
-        torn = next(filter(None, (_torn(path) for path in robustness_files(study, cell) if path.suffix == ".json")), "")
-        if torn:
-            return Progress(cell, FAILED, f"{torn} Delete it, and the robustness is evaluated again.", None, 0, total)
-        if other := robustness_outdated(study, cell):
-            return Progress(cell, PENDING, other, None, 0, total)
+        damage = next(
+            filter(None, (_damage(path) for path in robustness_files(study, cell) if path.suffix == ".json")), ""
+        )
+        if damage:
+            return Progress(cell, FAILED, f"{damage} Delete it, and the robustness is evaluated again.", None, 0, total)
+        if stale := robustness_outdated(study, cell):
+            return Progress(cell, PENDING, stale, None, 0, total)
         return Progress(cell, DONE, robustness_failure(study, cell), None, total, total)
     if failure := robustness_failure(study, cell):
         return Progress(cell, FAILED, failure, None, done, total)
     if done:
         return Progress(cell, STOPPED, "", None, done, total)
-    waits = "" if trained.done == trained.total and trained.state != FAILED else "waits for its training"
-    return Progress(cell, PENDING, waits, None, 0, total)
+    reason = "" if trained.done == trained.total and trained.state != FAILED else "waits for its training"
+    return Progress(cell, PENDING, reason, None, 0, total)
 
 
-def _torn(path: Path) -> str:
+def _damage(path: Path) -> str:
     """Return what is wrong with a JSON file; empty if it is valid."""
     try:
         read_json(path)

@@ -1,4 +1,4 @@
-"""The jobs of one run of Snakemake, as its events describe them: what runs, what is done, what failed, and the time left."""
+"""The jobs of one Snakemake run, from its events: running, done and failed jobs, and the time left."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pipeline.study.folders import results_folder
 from pipeline.study.models import Study
 
 _TARGETS = ("all", "models")  # rules that only name targets; they are not counted as jobs
-_TAIL = 20_000  # bytes of a log that are read for its last message
+_TAIL_BYTES = 20_000  # at the end of a log, which are searched for its last message
 _MESSAGE = re.compile(r"^endoarss (?:step )?\w+: ", re.MULTILINE)
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt)\b.*", re.MULTILINE)
 _BAR = re.compile(r"(\d+)%\|")
-_LONGEST_REASON = 500
+_LONGEST_REASON = 500  # characters
 
 
 @dataclass
@@ -41,20 +41,20 @@ class Job:
 
     @property
     def percent(self) -> str:
-        """The state of the progress bar in the log, e.g. "40 %"; empty if there is none."""
-        found = _BAR.findall(_tail(self.log))
-        return f"{found[-1]} %" if found else ""
+        """The last percentage of the progress bar in the log, e.g. "40 %"; empty if the log has none."""
+        percents = _BAR.findall(_tail(self.log))
+        return f"{percents[-1]} %" if percents else ""
 
 
 class TimeLeft(NamedTuple):
-    """Seconds that the run still takes; complete: whether the duration of every remaining job is known."""
+    """Estimated seconds until the run ends; complete: whether the durations of all remaining jobs are known."""
 
     seconds: float
     complete: bool
 
 
 class RunJobs:
-    """Counts the jobs of a run. Everything that is shown about the run comes from here."""
+    """Counts the jobs of a run. `pipeline.status.run_page` and `pipeline.status.run_end` show it."""
 
     def __init__(self, study: Study) -> None:
         self.running: dict[int, Job] = {}
@@ -91,7 +91,7 @@ class RunJobs:
         return job
 
     def fail(self, number: int) -> Job | None:
-        """Note that a job failed, and return it; None if that is known already."""
+        """Note that a job failed, and return it; None if its failure is noted already."""
         job = self.running.pop(number, None)
         if job:
             self.failed[number] = job
@@ -102,47 +102,43 @@ class RunJobs:
         return time.monotonic() - self.started
 
     def time_left(self) -> TimeLeft:
-        """Estimate the rest from the mean duration of each rule's jobs, and from how many ran at the same time so far.
+        """Estimate the time left from the mean duration of each rule's jobs, and from how many jobs ran at the same time so far.
 
-        Rules of which nothing is known count from the middle of the run on, with the mean of all jobs.
+        A rule without known durations is left out in the first half of the run; later its jobs count with the mean of all jobs.
         """
-        known = {rule: statistics.fmean(took) for rule, took in list(self._seconds.items()) if took}
+        known = {rule: statistics.fmean(durations) for rule, durations in list(self._seconds.items()) if durations}
         if 2 * len(self.done) > self.total:
             mean = statistics.fmean(job.seconds for job in self.done)
             known = dict.fromkeys(self._left, mean) | known
         running = list(self.running.values())
         spent = [time.monotonic() - job.started for job in running]
         work = sum(count * known.get(rule, 0.0) for rule, count in list(self._left.items()))
-        work -= sum(min(took, known.get(job.rule, 0.0)) for job, took in zip(running, spent, strict=True))
+        work -= sum(min(seconds, known.get(job.rule, 0.0)) for job, seconds in zip(running, spent, strict=True))
         busy = sum(job.seconds for job in self.done) + sum(spent)
         at_once = max(1.0, busy / max(self.elapsed(), 1e-9))
         return TimeLeft(max(0.0, work) / at_once, all(rule in known for rule, count in self._left.items() if count > 0))
 
 
 def reason_of(log: str, ended: str = "") -> str:
-    """Return why a job failed: the last message of its log.
+    """Return why a job failed: the last message of the step in its log, or else the last exception, or else how the command ended.
 
     Args:
         log: path of the log; empty if the job has none.
-        ended: what Snakemake says about how the job's command ended, e.g. "died with <Signals.SIGKILL: 9>".
-
-    Returns:
-        The message of the step; else the last exception; else how the command ended.
+        ended: Snakemake's words for the end of the job's command, e.g. "died with <Signals.SIGKILL: 9>".
     """
     text = _tail(log)
-    if found := list(_MESSAGE.finditer(text)):
-        reason = " ".join(text[found[-1].end() :].split())
-    elif raised := _EXCEPTION.findall(text):
-        reason = raised[-1].strip()
+    if messages := list(_MESSAGE.finditer(text)):
+        reason = " ".join(text[messages[-1].end() :].split())
+    elif exceptions := _EXCEPTION.findall(text):
+        reason = exceptions[-1].strip()
     elif "SIGKILL" in ended or "exit status 137" in ended:
         reason = "It was killed, perhaps because the memory ran out."
     elif re.search(r"SIGINT|SIGTERM|exit status 1(?:30|43)\b", ended):
         reason = "It was stopped."
     else:
         reason = f"It left no message{f': {ended}' if ended else ''}."
-    reason = "".join(
-        one if one.isprintable() else "?" for one in reason
-    )  # a log may hold control characters of a terminal
+    # A log may hold control characters of a terminal.
+    reason = "".join(character if character.isprintable() else "?" for character in reason)
     return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ..."
 
 
@@ -150,7 +146,7 @@ def _tail(log: str) -> str:
     try:
         with Path(log).open("rb") as file:
             file.seek(0, 2)
-            file.seek(max(0, file.tell() - _TAIL))
+            file.seek(max(0, file.tell() - _TAIL_BYTES))
             return file.read().decode("utf-8", errors="replace").replace("\r", "\n")
     except OSError:
         return ""

@@ -1,6 +1,6 @@
-"""Show a Snakemake run: a live page in a terminal, or one line per finished job in a file, instead of Snakemake's own messages.
+"""Show a Snakemake run in place of Snakemake's own messages: a live page in a terminal, or one line per finished job in a file.
 
-Snakemake's own messages stay in its log file, and `snakemake --printshellcmds`, `--verbose` or `--dry-run` print them as ever.
+Snakemake's messages stay in its log file. `snakemake --printshellcmds`, `--verbose` and `--dry-run` print them as usual.
 """
 
 from __future__ import annotations
@@ -23,51 +23,51 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 _NOTHING = "Nothing to be done"
-# Repeated with the reason at the end of the page.
-_SAID_BY_PAGE = ("Exiting because a job execution failed", "At least one job did not complete", "CalledProcessError")
+# Messages of Snakemake that are not printed, because the last lines of the run say the same with the reason.
+_REPLACED = ("Exiting because a job execution failed", "At least one job did not complete", "CalledProcessError")
 _STOPPED = ("Terminating processes on user request", "Will exit after finishing currently running jobs")
 _ENDED = re.compile(r"(?:returned non-zero exit status|died with) [^\n]*?(?=\.?$)", re.MULTILINE)
-_SHOWN_RUNNING = 8  # jobs at most; a cluster runs hundreds at once
+_RUNNING_AT_MOST = 8  # running jobs that the page shows; a cluster may run hundreds
 
 
 def show_run(study: Study, workflow: Any) -> RunPage:
-    """Show the run of a workflow, unless Snakemake was asked for its own messages, for none, or for those of a plugin.
+    """Show the run of a workflow, unless the user asked Snakemake for its own messages, for none, or for those of a plugin.
 
     Args:
         study: the study that runs.
-        workflow: Snakemake's, as a Snakefile knows it.
+        workflow: Snakemake's object of this name, which a Snakefile can use.
 
     Returns:
-        The page; the Snakefile tells it how the run ended.
+        The page. The Snakefile calls its `say_made` or `say_failures` when the run ends.
     """
-    logger, said = logging.getLogger("snakemake.logging"), workflow.output_settings
-    own = next((handler for handler in logger.handlers if handler.name == "DefaultStreamHandler"), None)
-    words = said.dryrun or said.printshellcmds or said.verbose or said.debug_dag or said.quiet
-    if not isinstance(own, logging.StreamHandler) or words or not workflow.is_main_process:
-        own = None
-    page = RunPage(study, own)
+    logger, options = logging.getLogger("snakemake.logging"), workflow.output_settings
+    snakemake_handler = next((handler for handler in logger.handlers if handler.name == "DefaultStreamHandler"), None)
+    own_messages = options.dryrun or options.printshellcmds or options.verbose or options.debug_dag or options.quiet
+    if not isinstance(snakemake_handler, logging.StreamHandler) or own_messages or not workflow.is_main_process:
+        snakemake_handler = None
+    page = RunPage(study, snakemake_handler)
     logger.addHandler(page)
-    if own:
-        logger.removeHandler(own)
+    if snakemake_handler:
+        logger.removeHandler(snakemake_handler)
     return page
 
 
 class RunPage(logging.Handler):
-    """Receives the events of a run. Before jobs are planned, and in a dry run, other messages are printed unchanged."""
+    """Receives the events and messages of a run. Messages before jobs are planned are held back, and printed if no run follows."""
 
-    def __init__(self, study: Study, own: logging.StreamHandler[Any] | None) -> None:
+    def __init__(self, study: Study, snakemake_handler: logging.StreamHandler[Any] | None) -> None:
         """Make the page.
 
         Args:
             study: the study that runs.
-            own: Snakemake's handler in whose place the page stands; None to count jobs alone.
+            snakemake_handler: the handler that the page replaces; None if the page only counts jobs and prints the last lines.
         """
         super().__init__()
-        self._study, self._own = study, own
+        self._study, self._snakemake_handler = study, snakemake_handler
         self._jobs = RunJobs(study)
         self._reasons: dict[int, str] = {}
-        self._waiting: list[logging.LogRecord] = []
-        self._ends: list[str] = []
+        self._held_back: list[logging.LogRecord] = []
+        self._command_ends: list[str] = []
         self._planned = self._ending = False
         self._console: Console | None = None
         self._live: Live | None = None
@@ -78,21 +78,21 @@ class RunPage(logging.Handler):
             handle = getattr(self, f"_on_{getattr(record, 'event', None) or 'message'}", None)
             if handle:
                 handle(record)
-            elif self._own and not self._planned:
-                self._waiting.append(record)
+            elif self._snakemake_handler and not self._planned:
+                self._held_back.append(record)
         except Exception:
             self.handleError(record)
 
     def say_made(self) -> None:
-        """Print what the run made and where it is."""
+        """Print which results the run made and where they are."""
         self._end(lambda: run_end.success(self._study, self._jobs))
 
     def say_failures(self) -> None:
-        """Print what failed, why, and where its log is."""
+        """Print which jobs failed, why, and where their logs are."""
         self._end(lambda: run_end.failure(self._study, self._jobs, self._reasons))
 
     def close(self) -> None:
-        """Restore the terminal, and print the messages that were held back if no run was planned."""
+        """Restore the terminal. If no run was planned, print the messages that were held back."""
         self._stop()
         self._release()
         super().close()
@@ -100,17 +100,17 @@ class RunPage(logging.Handler):
     def _on_run_info(self, record: logging.LogRecord) -> None:
         self._jobs.plan(vars(record)["stats"])
         self._planned = True
-        self._waiting.clear()
+        self._held_back.clear()
         files = [handler.baseFilename for handler in _handlers() if isinstance(handler, logging.FileHandler)]
         log = f" Snakemake's own log: {os.path.relpath(files[0])}" if files else ""
         self._say(f"Study {self._study.name}: {run_end.count(self._jobs.total)}.{log}")
         self._start()
 
     def _on_job_info(self, record: logging.LogRecord) -> None:
-        about = vars(record)
-        subject = " ".join(map(str, about["wildcards"].values()))
-        log = next(iter(about["log"]), "")
-        self._jobs.begin(about["jobid"], about["rule_name"], subject, str(log))
+        job = vars(record)
+        subject = " ".join(map(str, job["wildcards"].values()))
+        log = next(iter(job["log"]), "")
+        self._jobs.begin(job["jobid"], job["rule_name"], subject, str(log))
 
     def _on_job_finished(self, record: logging.LogRecord) -> None:
         job = self._jobs.finish(vars(record)["job_id"])
@@ -120,7 +120,9 @@ class RunPage(logging.Handler):
     def _on_job_error(self, record: logging.LogRecord) -> None:
         number = vars(record)["jobid"]
         if job := self._jobs.fail(number):
-            ended = next((_ENDED.search(said) for said in self._ends if job.log and job.log in said), None)
+            ended = next(
+                (_ENDED.search(options) for options in self._command_ends if job.log and job.log in options), None
+            )
             reason = reason_of(job.log, ended[0] if ended else "").removeprefix(f"{job.subject}: ")
             self._reasons[number] = reason
             self._say(f"{self._counted()} FAILED {job.name}: {reason}", "red")
@@ -129,34 +131,34 @@ class RunPage(logging.Handler):
         self._on_message(record)
 
     def _on_message(self, record: logging.LogRecord) -> None:
-        said = record.getMessage()
-        if "CalledProcessError" in said:
-            self._ends.append(said)
-        self._ending = self._ending or said.startswith((_SAID_BY_PAGE[0], _STOPPED[0]))
-        if not self._own:
+        options = record.getMessage()
+        if "CalledProcessError" in options:
+            self._command_ends.append(options)
+        self._ending = self._ending or options.startswith((_REPLACED[0], _STOPPED[0]))
+        if not self._snakemake_handler:
             return
-        if said.startswith(_NOTHING):
-            self._waiting.clear()
+        if options.startswith(_NOTHING):
+            self._held_back.clear()
             self._say("\n".join(run_end.nothing_to_do(self._study)))
-        elif record.levelno < logging.WARNING and not said.startswith(_STOPPED):
+        elif record.levelno < logging.WARNING and not options.startswith(_STOPPED):
             if not self._planned:
-                self._waiting.append(record)
+                self._held_back.append(record)
         elif not self._planned:
             self._release()
-            self._own.handle(record)
-        elif not any(words in said for words in _SAID_BY_PAGE):
-            self._say(said, "red" if record.levelno >= logging.ERROR else "yellow")
+            self._snakemake_handler.handle(record)
+        elif not any(words in options for words in _REPLACED):
+            self._say(options, "red" if record.levelno >= logging.ERROR else "yellow")
 
     def _release(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._held_back = self._held_back, []
         for record in waiting:
-            if self._own:
-                self._own.handle(record)
+            if self._snakemake_handler:
+                self._snakemake_handler.handle(record)
 
     def _end(self, lines: Callable[[], Iterable[str]]) -> None:
-        """Print the last lines. A file that cannot be read for them does not change the exit status."""
+        """Print the last lines of the run. If a file that they need cannot be read, print that error and keep the exit status."""
         self._stop()
-        self._own = self._own or logging.StreamHandler()
+        self._snakemake_handler = self._snakemake_handler or logging.StreamHandler()
         try:
             self._say("\n".join(lines()))
         except (OSError, InputError) as error:
@@ -166,20 +168,20 @@ class RunPage(logging.Handler):
         return f"[{len(self._jobs.done):>{len(str(self._jobs.total))}}/{self._jobs.total}]"
 
     def _left(self) -> str:
-        """Return the time left, as the end of a line; empty if there is none, or nothing is known."""
+        """Return the time left, as the end of a line; empty if it is less than a second or unknown."""
         left = self._jobs.time_left()
         if left.seconds < 1:
             return ""
         return f", {'about' if left.complete else 'more than'} {duration(left.seconds)} left"
 
     def _say(self, text: str, style: str = "") -> None:
-        if not self._own:
+        if not self._snakemake_handler:
             return
         from rich.console import Console  # imported late, because a dry run does not need it
         from rich.text import Text
 
         if self._console is None:
-            self._console = Console(file=self._own.stream)
+            self._console = Console(file=self._snakemake_handler.stream)
         self._console.print(Text(text, style), soft_wrap=not self._console.is_terminal)
 
     def _start(self) -> None:
@@ -199,7 +201,7 @@ class RunPage(logging.Handler):
             live.stop()
 
     def _page(self) -> Group:
-        """Draw the page. Another thread calls it, so it reads copies."""
+        """Draw the page. Another thread calls this method, so it copies the running jobs first."""
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
@@ -211,12 +213,12 @@ class RunPage(logging.Handler):
         left = self._left() or (", time left not known yet" if 2 * len(jobs.done) <= jobs.total else "")
         head.add_row(bar, f"{done}{'' if self._ending else left}")
         now = Table.grid(padding=(0, 2))
-        for job in running[:_SHOWN_RUNNING]:
+        for job in running[:_RUNNING_AT_MOST]:
             now.add_row(f"  {job.name}", duration(time.monotonic() - job.started), job.percent)
-        if len(running) > _SHOWN_RUNNING:
-            now.add_row(f"  and {run_end.count(len(running) - _SHOWN_RUNNING)} more")
+        if len(running) > _RUNNING_AT_MOST:
+            now.add_row(f"  and {run_end.count(len(running) - _RUNNING_AT_MOST)} more")
         if self._ending:
-            now.add_row("  the report is made from the results there are")
+            now.add_row("  the report is made from the existing results")
         return Group("", head, now)
 
 

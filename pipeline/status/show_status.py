@@ -1,4 +1,4 @@
-"""The output of `endoarss status`: progress, time and disk of a study, and what is left. Imports no torch."""
+"""The output of `endoarss status`: progress, time spent and left, and disk space of a study. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pipeline.status.timing import Timings, duration, timings_of
 from pipeline.study.folders import dataset_folder, results_folder
 from pipeline.study.models import Study
 
-_LISTED = 20  # failed or stopped cells that get a line each without --all
-_CHECKPOINT = ".safetensors"
+_LISTED_AT_MOST = 20  # failed and stopped cells that have a line each without --all
+_CHECKPOINT = ".safetensors"  # the suffix of checkpoints
 
 
 @dataclass(frozen=True)
 class Status:
-    """The content of `endoarss status`. datasets: the state of each in words. disk: bytes by kind of file."""
+    """What `endoarss status` shows. datasets: the state of each in words; disk: bytes by kind of file."""
 
     study: str
     title: str
@@ -44,8 +44,8 @@ class Status:
             "study": self.study,
             "title": self.title,
             "datasets": dict(self.datasets),
-            "counts": {name: _counts(which) for name, which in groups.items()},
-            **{name: [one.as_dict() for one in which] for name, which in groups.items()},
+            "counts": {name: _counts(entries) for name, entries in groups.items()},
+            **{name: [entry.as_dict() for entry in entries] for name, entries in groups.items()},
             "seconds": self.durations.as_dict(),
             "bytes": dict(self.disk),
             "collected": self.collected,
@@ -61,7 +61,7 @@ def status_of(study: Study) -> Status:
     return Status(
         study.name,
         str(study.title),
-        {dataset: _about_dataset(study, dataset) for dataset in study.datasets},
+        {dataset: _state_of_dataset(study, dataset) for dataset in study.datasets},
         list(cells.values()),
         list(robustness.values()),
         timings_of(study, cells, robustness),
@@ -80,9 +80,9 @@ def show_status_of(study: Study, every: bool, as_json: bool, estimate: bool) -> 
 
     Args:
         study: the study.
-        every: give each cell a line.
-        as_json: JSON instead of words, without an estimate.
-        estimate: add disk and hours that the study takes, timed on this machine.
+        every: whether each cell has a line.
+        as_json: whether to return JSON, which has no estimate.
+        estimate: whether to add disk space and hours that the study needs, timed on this machine.
     """
     status = status_of(study)
     if as_json:
@@ -91,11 +91,11 @@ def show_status_of(study: Study, every: bool, as_json: bool, estimate: bool) -> 
 
 
 def show_status(status: Status, every: bool = False) -> str:
-    """Return the status as text: counts, a line for each running or failed cell, and the rest in groups.
+    """Return the status as text: counts, a line for each running, failed or stopped cell, and pending cells in groups.
 
     Args:
-        status: a result of `status_of`.
-        every: whether each cell gets a line.
+        status: the result of `status_of`.
+        every: whether each cell has a line.
     """
     lines = [f"Study {status.study}: {status.title}", "", "Datasets:"]
     lines += [f"  {dataset}: {state}" for dataset, state in status.datasets.items()]
@@ -107,45 +107,47 @@ def show_status(status: Status, every: bool = False) -> str:
     return "\n".join([*lines, f"Results: {'collected' if status.collected else 'not collected yet'}"])
 
 
-def _section(title: str, which: Sequence[progress.Progress], unit: str, every: bool) -> Iterator[str]:
-    counts = _counts(which)
+def _section(title: str, entries: Sequence[progress.Progress], unit: str, every: bool) -> Iterator[str]:
+    counts = _counts(entries)
     summary = ", ".join(f"{counts[state]} {state}" for state in progress.STATES if counts[state])
-    yield f"{title}: {len(which)}: {summary}"
+    yield f"{title}: {len(entries)}: {summary}"
     for state in (progress.RUNNING, progress.FAILED, progress.STOPPED):
-        found = [one for one in which if one.state == state]
-        shown = found if every or state == progress.RUNNING else found[:_LISTED]
-        yield from (f"  {_line(one, unit)}" for one in shown)
-        if len(shown) < len(found):
-            yield f"  {state}: {len(found) - len(shown)} more (--all)"
+        in_state = [entry for entry in entries if entry.state == state]
+        shown = in_state if every or state == progress.RUNNING else in_state[:_LISTED_AT_MOST]
+        yield from (f"  {_line(entry, unit)}" for entry in shown)
+        if len(shown) < len(in_state):
+            yield f"  {state}: {len(in_state) - len(shown)} more (--all)"
     if every:
-        yield from (f"  {_line(one, unit)}" for one in which if one.state in (progress.PENDING, progress.DONE))
+        yield from (f"  {_line(entry, unit)}" for entry in entries if entry.state in (progress.PENDING, progress.DONE))
         return
-    yield from (f"  {_line(one, unit)}" for one in which if one.state == progress.DONE and one.reason)
+    yield from (f"  {_line(entry, unit)}" for entry in entries if entry.state == progress.DONE and entry.reason)
     groups = Counter(
-        (f"{one.cell.dataset} {one.cell.backbone}", one.reason) for one in which if one.state == progress.PENDING
+        (f"{entry.cell.dataset} {entry.cell.backbone}", entry.reason)
+        for entry in entries
+        if entry.state == progress.PENDING
     )
     for (name, reason), count in groups.items():
         yield f"  pending: {count} of {name}{f' ({reason})' if reason else ''}"
 
 
-def _line(one: progress.Progress, unit: str) -> str:
-    far = f"{unit} {one.done} of {one.total}"
-    if one.state == progress.RUNNING:
-        assert one.holder is not None
-        since = f" (since {one.holder.since})" if one.holder.since else ""
-        return f"running: {one.cell.id}: {one.holder.process} {one.reason} it{since}, {far} done"
-    if one.state == progress.STOPPED:
-        return f"stopped: {one.cell.id} after {far}; the next run continues from there"
-    if one.state == progress.FAILED:
-        return f"failed: {one.cell.id}: {one.reason}" + (f" (after {far})" if one.done else "")
-    if one.state == progress.DONE and one.reason:
-        return f"done: {one.cell.id}, but a later try: {one.reason}"
-    return f"{one.state}: {one.cell.id}" + (f" ({one.reason})" if one.reason else "")
+def _line(entry: progress.Progress, unit: str) -> str:
+    steps = f"{unit} {entry.done} of {entry.total}"
+    if entry.state == progress.RUNNING:
+        assert entry.holder is not None
+        since = f" (since {entry.holder.since})" if entry.holder.since else ""
+        return f"running: {entry.cell.id}: {entry.holder.process} {entry.reason} it{since}, {steps} done"
+    if entry.state == progress.STOPPED:
+        return f"stopped: {entry.cell.id} after {steps}; the next run continues from there"
+    if entry.state == progress.FAILED:
+        return f"failed: {entry.cell.id}: {entry.reason}" + (f" (after {steps})" if entry.done else "")
+    if entry.state == progress.DONE and entry.reason:
+        return f"done: {entry.cell.id}, but a later try: {entry.reason}"
+    return f"{entry.state}: {entry.cell.id}" + (f" ({entry.reason})" if entry.reason else "")
 
 
-def _counts(which: Sequence[progress.Progress]) -> dict[str, int]:
-    found = Counter(one.state for one in which)
-    return {state: found[state] for state in progress.STATES}
+def _counts(entries: Sequence[progress.Progress]) -> dict[str, int]:
+    counts = Counter(entry.state for entry in entries)
+    return {state: counts[state] for state in progress.STATES}
 
 
 def _times(durations: Timings) -> Iterator[str]:
@@ -156,11 +158,11 @@ def _times(durations: Timings) -> Iterator[str]:
         return
     known = f"about {duration(durations.left)}, one job at a time" if durations.left else "unknown"
     yield f"Time left: {known}"
-    for until, count in durations.unknown.items():
-        yield f"  unknown for {count} until {until}"
+    for condition, count in durations.unknown.items():
+        yield f"  unknown for {count} until {condition}"
 
 
-def _about_dataset(study: Study, dataset: str) -> str:
+def _state_of_dataset(study: Study, dataset: str) -> str:
     folder = dataset_folder(study, dataset)
     if not (folder / "dataset.json").is_file():
         return "not built"
@@ -174,7 +176,7 @@ def _about_dataset(study: Study, dataset: str) -> str:
 
 def show_estimate(study: Study) -> str:
     """Return the disk space and hours that the study needs, timed on this machine."""
-    # Imports torch, which the status without estimate does not need.
+    # Imported here, because it imports torch, which takes seconds that the status without estimate does not need.
     from pipeline.status.estimate import cost_of_cells, disk_of
 
     lines, total = ["Disk:"], 0
@@ -188,7 +190,7 @@ def show_estimate(study: Study) -> str:
     costs = list(cost_of_cells(study))
     checkpoints = sum(cost.checkpoint_bytes for cost in costs)
     lines += [f"  checkpoints of {len(costs)} cells: {size(checkpoints)}", f"  in all {size(total + checkpoints)}", ""]
-    lines.append(f"Hours on this device ({software()['device']}), one cell at a time, from steps timed just now:")
+    lines.append(f"Hours on this device ({software()['device']}), one cell at a time, from steps that were just timed:")
     for cost in costs:
         robustness = f" + {cost.robustness_hours:.2f} robustness" if cost.robustness_hours else ""
         lines.append(f"  {cost.training_hours:8.2f} {cost.cell.id}{robustness}")

@@ -1,4 +1,4 @@
-"""The time that a study took, and an estimate of the rest from its finished cells."""
+"""The time that a study has taken, and an estimate of the time left from its finished cells."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.study.cell import Cell
 from pipeline.study.folders import cell_folder, dataset_folder, results_folder
 from pipeline.study.models import Study
 
-# Rules about models; their times are listed by cell.
+# Rules whose times are counted per cell; all others are "other steps".
 _MODEL_RULES = ("train_cell", "evaluate_robustness", "merge_models", "evaluate_merged_robustness")
 
 
@@ -29,8 +29,8 @@ class Timings:
 
     Attributes:
         spent: time spent, by kind of step.
-        left: time left of cells whose duration is known, one job at a time.
-        unknown: number of cells whose duration is unknown, by what must be done first.
+        left: time left, one job at a time, of cells whose duration can be estimated.
+        unknown: number of the other cells, by the condition under which an estimate will be possible.
     """
 
     spent: Mapping[str, float]
@@ -46,44 +46,45 @@ class Timings:
 def timings_of(study: Study, cells: Mapping[Cell, Progress], robustness: Mapping[Cell, Progress]) -> Timings:
     """Return the time spent and the time left.
 
-    A training takes as long as the done ones of its backbone and architecture, with the same weighting where there is one, for each
-    epoch and training image; a robustness evaluation as theirs for each test image.
+    A training is estimated from finished trainings with the same backbone, architecture and weighting, or else with the same backbone and
+    architecture: the median of their seconds per epoch and training image. A robustness evaluation is estimated likewise, per corruption
+    and test image.
     """
     frames = {dataset: _frames(study, dataset) for dataset in study.datasets}
-    trained = {cell: _seconds_of_training(study, cell) for cell, one in cells.items() if one.state == DONE}
-    tested = {cell: _seconds_of_robustness(study, cell) for cell, one in robustness.items() if one.state == DONE}
+    trained = {cell: _seconds_of_training(study, cell) for cell, entry in cells.items() if entry.state == DONE}
+    tested = {cell: _seconds_of_robustness(study, cell) for cell, entry in robustness.items() if entry.state == DONE}
     unknown: Counter[str] = Counter()
     left = 0.0
-    for part, progress, took, until in (
+    for split, progress, durations, condition in (
         ("train", cells, trained, "a cell of {} {} is done"),
         ("test", robustness, tested, "the robustness of a cell of {} {} is evaluated"),
     ):
         rates: dict[tuple[str, ...], list[float]] = defaultdict(list)
-        for cell, seconds in took.items():
-            size = progress[cell].total * frames[cell.dataset].get(part, 0)
-            for key in _alike(cell) if seconds and size else ():
+        for cell, seconds in durations.items():
+            size = progress[cell].total * frames[cell.dataset].get(split, 0)
+            for key in _similar_keys(cell) if seconds and size else ():
                 rates[key].append(seconds / size)
-        for cell, one in progress.items():
-            size = (one.total - one.done) * frames[cell.dataset].get(part, 0)
-            rate = next((statistics.median(rates[key]) for key in _alike(cell) if key in rates), None)
-            if one.state == DONE or one.done == one.total:
+        for cell, entry in progress.items():
+            size = (entry.total - entry.done) * frames[cell.dataset].get(split, 0)
+            rate = next((statistics.median(rates[key]) for key in _similar_keys(cell) if key in rates), None)
+            if entry.state == DONE or entry.done == entry.total:
                 continue
             if not size:
                 unknown[f"{cell.dataset} is built"] += 1
             elif rate is None:
-                unknown[until.format(cell.backbone, cell.architecture)] += 1
+                unknown[condition.format(cell.backbone, cell.architecture)] += 1
             else:
                 left += size * rate
     spent = {"training": sum(trained.values(), 0.0), "robustness": sum(tested.values(), 0.0)}
     folder = results_folder(study) / StudyOutput.BENCHMARKS
-    own = [folder / name for name in _MODEL_RULES]
-    others = [path for path in folder.rglob("*.tsv") if not any(path.is_relative_to(rule) for rule in own)]
+    of_models = [folder / name for name in _MODEL_RULES]
+    others = [path for path in folder.rglob("*.tsv") if not any(path.is_relative_to(rule) for rule in of_models)]
     spent["other steps"] = sum(map(seconds_of_benchmark, others))
     return Timings(spent, left, unknown)
 
 
-def _alike(cell: Cell) -> tuple[tuple[str, ...], ...]:
-    """Return keys of a training; trainings with more equal keys take more similar times per epoch and image."""
+def _similar_keys(cell: Cell) -> tuple[tuple[str, ...], ...]:
+    """Return the keys under which cells of similar duration are grouped, the most similar group first."""
     model = (cell.backbone, cell.architecture)
     return (*model, cell.weighting), model
 
@@ -103,33 +104,33 @@ def _benchmark(study: Study, rule: str, cell: Cell) -> float:
 
 
 def _seconds_in(path: Path, key: str = "seconds") -> float:
-    """Return the seconds per model in a provenance file; 0 if it has none."""
+    """Return the seconds per model that a provenance file records; 0 if it records none."""
     try:
-        about = read_json(path)
-        seconds = float(about.get(key, 0)) / max(1, int(about.get("models_together", 1)))
+        provenance = read_json(path)
+        seconds = float(provenance.get(key, 0)) / max(1, int(provenance.get("models_together", 1)))
     except (OSError, ValueError, TypeError, InputError, RecursionError):
         return 0.0
     return seconds if math.isfinite(seconds) else 0.0
 
 
 def _seconds_of_training(study: Study, cell: Cell) -> float:
-    """Return the seconds of the whole job if Snakemake ran it, else those that the step recorded since it last started."""
+    """Return the seconds of Snakemake's job or those in provenance (since the last start of the training), whichever are more."""
     path = cell_folder(study, cell) / CellOutput.PROVENANCE
-    if cell.merger:  # one job merges many models, and each records its own share
+    if cell.merger:  # one job merges many models; the provenance of each has its own seconds
         return _seconds_in(path, "training_seconds")
     return max(_seconds_in(path), _benchmark(study, "train_cell", cell))
 
 
 def _seconds_of_robustness(study: Study, cell: Cell) -> float:
-    """Return the seconds that Snakemake measured for one cell; a command by hand may have evaluated several at once."""
-    told = _seconds_in(robustness_files(study, cell).provenance)
-    return _benchmark(study, "evaluate_robustness", cell) or told
+    """Return the seconds of Snakemake's job for the cell, or, if a command by hand evaluated it, its share in provenance."""
+    recorded = _seconds_in(robustness_files(study, cell).provenance)
+    return _benchmark(study, "evaluate_robustness", cell) or recorded
 
 
 def _frames(study: Study, dataset: str) -> dict[str, int]:
     try:
-        found = read_card(dataset_folder(study, dataset))["frames_by_split"]
-        return {str(part): int(count) for part, count in found.items()}
+        counts = read_card(dataset_folder(study, dataset))["frames_by_split"]
+        return {str(split): int(count) for split, count in counts.items()}
     except (InputError, OSError, ValueError, TypeError, AttributeError):
         return {}
 

@@ -16,16 +16,16 @@ _ID = re.compile(rf"(?P<dataset>[^/]+)/(?P<backbone>[^/]+)/(?P<architecture>[^/]
 
 
 def is_variant(name: str) -> bool:
-    """Return whether a name can be the last part of the id of a cell or of a merging group."""
+    """Return whether a name can be the variant in the id of a cell or of a merging group, which is its last part."""
     return re.fullmatch(_VARIANT, name) is not None
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One training: a dataset, a model, a weighting, and the variant (rank, seed, and how the epoch is chosen).
+    """One trained model: a dataset, a backbone, an architecture, a weighting, and a variant (rank, seed, and how the epoch is chosen).
 
-    A merged model is a cell too: its architecture is `MERGED`, and its merger takes the place of the weighting. Its variant is that of
-    its single-task models with the rank of Surgery (0: none), and says whether merger and Surgery saw test images.
+    A merged model is a cell too: its architecture is `MERGED`, and its merger takes the place of the weighting. Rank, seed and epoch are
+    those of its single-task models. `surgery` is the rank of Surgery (0: none), `on_test` whether merger and Surgery saw test images.
     """
 
     dataset: str
@@ -40,11 +40,10 @@ class Cell:
 
     @property
     def variant(self) -> str:
-        """Rank, seed, and how the epoch was chosen if not the last one, e.g. r4-s0 or r4-s0-val; with Surgery also its rank, e.g.
-        r4-s0-val-surgery16."""
-        chosen = "" if self.select_on == "last" else f"-{self.select_on}"
+        """Rank, seed, and the split that the epoch was chosen on, if any: r4-s0, r4-s0-val; for merged models r4-s0-val-surgery16."""
+        select_on = "" if self.select_on == "last" else f"-{self.select_on}"
         surgery = f"-surgery{self.surgery}" if self.surgery else ""
-        return f"r{self.rank}-s{self.seed}{chosen}{surgery}{'-on_test' if self.on_test else ''}"
+        return f"r{self.rank}-s{self.seed}{select_on}{surgery}{'-on_test' if self.on_test else ''}"
 
     @property
     def merger(self) -> str:
@@ -64,19 +63,19 @@ class Cell:
     @classmethod
     def parse(cls, text: str) -> Cell | None:
         """Return the cell with this id, or None if no cell has it. This is the inverse of `id` and the only code that reads ids."""
-        found = _ID.fullmatch(text)
-        if found is None:
+        match = _ID.fullmatch(text)
+        if match is None:
             return None
         cell = cls(
-            found["dataset"],
-            found["backbone"],
-            found["architecture"],
-            found["weighting"],
-            int(found["rank"]),
-            int(found["seed"]),
-            found["select_on"] or "last",
-            int(found["surgery"] or 0),
-            found["on_test"] is not None,
+            match["dataset"],
+            match["backbone"],
+            match["architecture"],
+            match["weighting"],
+            int(match["rank"]),
+            int(match["seed"]),
+            match["select_on"] or "last",
+            int(match["surgery"] or 0),
+            match["on_test"] is not None,
         )
         return cell if cell.architecture == MERGED or not (cell.surgery or cell.on_test) else None
 
@@ -98,5 +97,5 @@ class MergingGroup:
     @property
     def id(self) -> str:
         """<dataset>/<backbone>/<variant>: the stable id, and the folder of the group below merging/."""
-        first = self.singles[0]
-        return f"{first.dataset}/{first.backbone}/{first.variant}"
+        single = self.singles[0]
+        return f"{single.dataset}/{single.backbone}/{single.variant}"

@@ -1,4 +1,4 @@
-"""The cells of a study: all trainings and merged models. Only this module computes the list."""
+"""The cells of a study: all trainings and merged models. Only this module computes which there are."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pipeline.errors import InputError
 from pipeline.study.cell import MERGED, SINGLE_TASKS, Cell, MergingGroup
 from pipeline.study.models import Merging, Schedule, Study
 
-_CLOSE = 5  # cells that the message about an unknown cell suggests
+_SUGGESTED = 5  # cells, in the message about an unknown cell
 
 
 def trainings_of(study: Study) -> tuple[Cell, ...]:
     """Return all trainings, each once, in the order of the study."""
-    found: dict[Cell, None] = {}
+    cells: dict[Cell, None] = {}
     for block in study.cell_blocks:
         select_on = block.select_on or study.training.select_on
         kinds = block.datasets, block.backbones, block.architectures, block.weightings
         ranks = block.ranks or (study.lora.rank,)
         for dataset, backbone, architecture, weighting, rank, seed in product(*kinds, ranks, study.seeds):
-            found[Cell(dataset, backbone, architecture, weighting, rank, seed, select_on)] = None
-    return tuple(found)
+            cells[Cell(dataset, backbone, architecture, weighting, rank, seed, select_on)] = None
+    return tuple(cells)
 
 
 def cells_of(study: Study) -> tuple[Cell, ...]:
-    """Return the trainings that tables compare: those whose epoch is chosen as `training.select_on` says."""
+    """Return the trainings that tables compare: those whose `select_on` is that of `training.select_on`."""
     return tuple(cell for cell in trainings_of(study) if cell.select_on == study.training.select_on)
 
 
@@ -40,21 +40,21 @@ def find_cell(study: Study, cell_id: str) -> Cell:
     """Return the cell with this id.
 
     Raises:
-        InputError: if the study has no such cell; the message names the closest ones.
+        InputError: if the study has no such cell; the message names the most similar ids.
     """
     models = {cell.id: cell for cell in models_of(study)}
     if cell_id in models:
         return models[cell_id]
-    # Merged by hand from trainings of the study, with a merger or rank that the study does not list.
-    given = Cell.parse(cell_id)
-    if given is not None and given.merger in list_mergers():
+    # A model that was merged by hand counts too: the study has its single-task models, but does not list its merger or rank of Surgery.
+    cell = Cell.parse(cell_id)
+    if cell is not None and cell.merger in list_mergers():
         for single in trainings_of(study):
-            as_merged = replace(
-                given, architecture=single.architecture, weighting=single.weighting, surgery=0, on_test=False
+            source = replace(
+                cell, architecture=single.architecture, weighting=single.weighting, surgery=0, on_test=False
             )
-            if single.architecture in SINGLE_TASKS and single == as_merged:
-                return given
-    close = suggestion(cell_id, models, _CLOSE) or f" Its first: {', '.join(list(models)[:_CLOSE])}."
+            if single.architecture in SINGLE_TASKS and single == source:
+                return cell
+    close = suggestion(cell_id, models, _SUGGESTED) or f" Its first cells: {', '.join(list(models)[:_SUGGESTED])}."
     raise InputError(
         f"study {study.name!r} has no cell {cell_id!r}.{close} `endoarss list` shows all {len(models)}; an id is "
         "dataset/backbone/architecture/weighting/variant."
@@ -62,7 +62,7 @@ def find_cell(study: Study, cell_id: str) -> Cell:
 
 
 def schedule_key(study: Study, dataset: str, backbone: str, architecture: str) -> str:
-    """Return the key of a training's schedule, the longest one that fits; an empty text if the study has none."""
+    """Return the key of a training's schedule: of the keys that match, the longest; an empty text if none does."""
     keys = (f"{dataset}/{backbone}/{architecture}", f"{dataset}/{backbone}", dataset)
     return next((key for key in keys if key in study.training.schedules), "")
 
@@ -73,26 +73,26 @@ def schedule_of(study: Study, cell: Cell) -> Schedule:
 
 
 def segments(study: Study) -> bool:
-    """Return whether some cell segments, so that there are masks to show."""
+    """Return whether any cell predicts masks."""
     return any(cell.architecture != "single_activity" for cell in cells_of(study))
 
 
 def merging_of(study: Study) -> Merging:
-    """Return the merging settings of the study, or the defaults, with the mergers filled in."""
-    given = study.merging or Merging()
-    return given if given.mergers else given.model_copy(update={"mergers": list_mergers()})
+    """Return the merging settings of the study, or the defaults; without a list of mergers, all known ones are filled in."""
+    merging = study.merging or Merging()
+    return merging if merging.mergers else merging.model_copy(update={"mergers": list_mergers()})
 
 
 def merging_groups(study: Study) -> tuple[MergingGroup, ...]:
-    """Return the merging groups: per dataset, backbone, rank and seed, the single-task trainings with `select_on: val`."""
+    """Return the merging groups: one per dataset, backbone, rank and seed that has both single-task trainings with `select_on: val`."""
     if study.merging is None:
         return ()
     validated = [cell for cell in trainings_of(study) if cell.select_on == "val"]
-    alike: dict[tuple[object, ...], list[Cell]] = {}
+    by_origin: dict[tuple[object, ...], list[Cell]] = {}
     for cell in validated:
-        alike.setdefault((cell.dataset, cell.backbone, cell.rank, cell.seed), []).append(cell)
+        by_origin.setdefault((cell.dataset, cell.backbone, cell.rank, cell.seed), []).append(cell)
     groups = []
-    for cells in alike.values():
+    for cells in by_origin.values():
         by_task = {cell.architecture: cell for cell in cells if cell.architecture in SINGLE_TASKS}
         if len(by_task) == len(SINGLE_TASKS):
             singles = tuple(by_task[name] for name in SINGLE_TASKS)

@@ -1,4 +1,4 @@
-"""The components and corruptions that a user's own modules register."""
+"""Register the components and corruptions of a user's own modules."""
 
 from __future__ import annotations
 
@@ -14,35 +14,36 @@ _CORRUPTIONS = {"corruptions": "corruptions.registry:describe_own"}
 
 
 def add_components(modules: Iterable[str]) -> None:
-    """Register the components of modules. Modules that need torch are not imported.
+    """Register the components and corruptions of modules, which are not imported in this process if they need torch.
 
     Raises:
-        SettingsError, InputError: if one cannot be found or imported, or a name is taken; naming the module.
+        SettingsError: if a module cannot be found or imported, or the name of a component is taken; the message names the module.
+        InputError: if the name of a corruption is taken.
     """
     for module in modules:
-        for one in add_module(module, _CORRUPTIONS).get("corruptions", {}).values():
-            _add(Description(**one))
+        for description in add_module(module, _CORRUPTIONS).get("corruptions", {}).values():
+            _add_corruption(Description(**description))
 
 
 def own_corruptions(names: Iterable[str]) -> tuple[Description, ...]:
-    """Return the descriptions of those corruptions that are a user's own."""
+    """Return the descriptions of the corruptions that a user has registered, of those with these names."""
     return tuple(describe(name) for name in names if not is_projects(name))
 
 
 def know_own_corruptions(described: Iterable[Description]) -> None:
-    """Register a user's corruptions in a process that has not read the study."""
-    for one in described:
-        look_in_working_directory(one.module)
-        _add(one)
+    """Register a user's corruptions in another process, which has not read the study."""
+    for description in described:
+        look_in_working_directory(description.module)
+        _add_corruption(description)
 
 
 def corruption_modules(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the modules that register the given corruptions, whose code decides what they do."""
+    """Return the modules that define corruptions, each once."""
     return tuple(dict.fromkeys(describe(name).module for name in names))
 
 
-def _add(one: Description) -> None:
+def _add_corruption(description: Description) -> None:
     try:
-        add_described(one)
+        add_described(description)
     except CorruptionError as error:
         raise InputError(f"components: {error}") from None

@@ -14,7 +14,7 @@ from pipeline.study.models import Study
 
 CLEAN = ""
 """The name of the condition without corruption."""
-_PROBABILITY = 0.5
+_DEFAULT_PROBABILITY = 0.5  # of an image to be corrupted in training
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Conditions:
 
     Attributes:
         corruptions: names of the corruptions.
-        severities: their severities.
+        severities: severities from 1 to 5; each corruption is applied at each of them.
         seed: seed of random draws.
-        profile: "standard" or "authors_code".
-        field_of_view: whether the black border of a round view is corrupted or kept, see `corruptions.corrupt`.
+        profile: parameters of the corruptions: "standard" or "authors_code".
+        field_of_view: "corrupt" or "keep" the black border of a round view, as in `corruptions.corrupt`.
     """
 
     corruptions: tuple[str, ...]
@@ -36,14 +36,14 @@ class Conditions:
     field_of_view: str = CORRUPT
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the conditions as JSON data. The default field of view is left out, so that earlier results stay current."""
-        given = {**vars(self), "corruptions": list(self.corruptions), "severities": list(self.severities)}
-        return {key: value for key, value in given.items() if (key, value) != ("field_of_view", CORRUPT)}
+        """Return the conditions as JSON data. The default field of view is left out, because records of earlier versions lack it."""
+        augmentation = {**vars(self), "corruptions": list(self.corruptions), "severities": list(self.severities)}
+        return {key: value for key, value in augmentation.items() if (key, value) != ("field_of_view", CORRUPT)}
 
 
 @dataclass(frozen=True)
 class TrainingCorruptions:
-    """The corruptions of training images: with a probability, one of the names at one of the severities."""
+    """The corruptions of training images: each image gets, with `probability`, one of `names` at one of `severities`."""
 
     names: tuple[str, ...]
     severities: tuple[int, ...]
@@ -51,36 +51,38 @@ class TrainingCorruptions:
 
 
 def conditions_of(study: Study) -> Conditions:
-    """Return the conditions of a study; without robustness, the standard corruptions under the standard profile.
+    """Return the conditions of a study; without the key robustness, the standard corruptions under the standard profile.
 
     Raises:
-        InputError: if it names a corruption that nobody knows.
+        InputError: if the study names an unknown corruption.
     """
-    given = study.robustness
-    if given is None:
-        return Conditions(_chosen("robustness", STANDARD), tuple(SEVERITIES))
-    named = _chosen("robustness", given.corruptions)
-    if given.profile == "authors_code":  # a category means the corruptions in it that the profile has
-        named = tuple(one for one in named if one in given.corruptions or one in corruptions_of(given.profile))
-    return Conditions(named, given.severities, given.seed, given.profile, given.field_of_view)
+    settings = study.robustness
+    if settings is None:
+        return Conditions(_corruption_names("robustness", STANDARD), tuple(SEVERITIES))
+    names = _corruption_names("robustness", settings.corruptions)
+    if settings.profile == "authors_code":  # of a category, only the corruptions that the profile has
+        known = corruptions_of(settings.profile)
+        names = tuple(name for name in names if name in settings.corruptions or name in known)
+    return Conditions(names, settings.severities, settings.seed, settings.profile, settings.field_of_view)
 
 
 def training_corruptions(study: Study) -> TrainingCorruptions | None:
-    """Return the corruptions of training images, or None if they are not corrupted.
+    """Return the corruptions of training images, or None if the study does not corrupt them.
 
     Raises:
-        InputError: if it names a corruption that nobody knows.
+        InputError: if the study names an unknown corruption.
     """
-    given = study.training.augmentation
-    if given.corruptions is None:
+    augmentation = study.training.augmentation
+    if augmentation.corruptions is None:
         return None
-    names = _chosen("training.augmentation", given.corruptions)
-    probability = _PROBABILITY if given.probability is None else given.probability
-    return TrainingCorruptions(names, given.severities or tuple(SEVERITIES), probability)
+    names = _corruption_names("training.augmentation", augmentation.corruptions)
+    probability = _DEFAULT_PROBABILITY if augmentation.probability is None else augmentation.probability
+    return TrainingCorruptions(names, augmentation.severities or tuple(SEVERITIES), probability)
 
 
-def _chosen(key: str, given: str | tuple[str, ...]) -> tuple[str, ...]:
+def _corruption_names(key: str, selection: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of corruptions, with categories replaced by the corruptions in them."""
     try:
-        return selected_corruptions([given] if isinstance(given, str) else given)
+        return selected_corruptions([selection] if isinstance(selection, str) else selection)
     except CorruptionError as error:
         raise InputError(f"{key}.corruptions: {error}") from None

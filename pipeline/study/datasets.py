@@ -1,4 +1,4 @@
-"""The datasets of a study: their kinds, labels, splits, and the settings that decide their content."""
+"""The datasets of a study: their kinds, labels and splits, and the settings that decide their content."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class DatasetBuild:
     """How a dataset is built.
 
     Attributes:
-        split: rule that divides the frames.
+        split: rule that divides the frames into splits.
         split_seed: seed of a random split.
         test: names of the test sequences.
-        named: whether the study itself names them.
+        named: whether the study itself names the test sequences.
         skip_bad: whether unreadable frames are left out.
         scheme: palette of the EndoVis 2018 masks.
     """
@@ -44,10 +44,10 @@ class DatasetBuild:
 
 
 def known_dataset(study: Study, name: str) -> str:
-    """Return the name of a dataset of a study.
+    """Return a name if the study has a dataset of this name.
 
     Raises:
-        InputError: if the study has no such dataset, with those it has.
+        InputError: if it has none; the message lists its datasets.
     """
     if name not in study.datasets:
         close = suggestion(name, study.datasets)
@@ -58,24 +58,24 @@ def known_dataset(study: Study, name: str) -> str:
 
 
 def kind_name(study: Study, dataset: str) -> str:
-    """Return the known kind that a dataset is of, or "plain"."""
-    given = study.datasets[dataset]
-    return PLAIN if given.plain else given.kind or dataset
+    """Return the known kind of a dataset, or "plain" for the user's own frames."""
+    settings = study.datasets[dataset]
+    return PLAIN if settings.plain else settings.kind or dataset
 
 
 def kind_of(study: Study, dataset: str) -> Kind:
-    """Return the kind of a dataset: one of `KINDS`, or one that the study describes for the user's own frames."""
-    given = study.datasets[dataset]
-    if given.plain:
-        plain = given.plain.as_dict()
+    """Return the kind of a dataset: one of `KINDS`, or, for the user's own frames, one that the study describes."""
+    settings = study.datasets[dataset]
+    if settings.plain:
+        plain = settings.plain.as_dict()
         stored = stored_values(
             f"datasets.{dataset}.{PLAIN}", plain["classes"], plain.get("values"), plain.get("ignore")
         )
         labels = replace(plain_labels(plain["classes"], plain["activities"]), stored=stored)
-        return Kind(given.title or dataset, labels, PLAIN_RECIPES)
-    kind = KINDS[given.kind or dataset]
+        return Kind(settings.title or dataset, labels, PLAIN_RECIPES)
+    kind = KINDS[settings.kind or dataset]
     default = kind.title if dataset in KINDS else f"{kind.title}, {split_rule(study, dataset).replace('_', ' ')}"
-    return replace(kind, title=given.title or default)
+    return replace(kind, title=settings.title or default)
 
 
 def labels_of(study: Study, dataset: str) -> LabelSet:
@@ -89,23 +89,24 @@ def titles_of(study: Study) -> dict[str, str]:
 
 
 def split_rule(study: Study, dataset: str) -> str:
-    """Return the rule that splits a dataset."""
+    """Return the rule that splits a dataset: that of the study, or the first rule of the kind."""
     recipes = PLAIN_RECIPES if study.datasets[dataset].plain else KINDS[kind_name(study, dataset)].recipes
     return study.datasets[dataset].split or next(iter(recipes))
 
 
 def recipe_of(study: Study, dataset: str) -> Recipe:
-    """Return the function that collects the frames of a dataset, and its raw trees."""
+    """Return the recipe of a dataset: which function collects its frames from which raw trees."""
     return kind_of(study, dataset).recipes[split_rule(study, dataset)]
 
 
 def evaluated_on(study: Study, dataset: str) -> tuple[str, ...]:
-    """Return the datasets a cell trained on `dataset` is tested on: its own, and those that test generalisation."""
-    return (dataset, *(gen for gen, base in GENERALISATION.items() if base == dataset and gen in study.datasets))
+    """Return the datasets that cells trained on `dataset` are tested on: `dataset` itself, and those that test generalisation."""
+    others = (other for other, base in GENERALISATION.items() if base == dataset and other in study.datasets)
+    return (dataset, *others)
 
 
 def leakage_datasets(study: Study) -> tuple[str, ...]:
-    """Return the datasets with a random split and known sequences, for which leakage between the splits can be measured."""
+    """Return the datasets with a random split whose sequences are known. For these, leakage between the splits is measured."""
     return tuple(
         dataset
         for dataset in study.datasets
@@ -115,21 +116,26 @@ def leakage_datasets(study: Study) -> tuple[str, ...]:
 
 def build_of(study: Study, dataset: str) -> DatasetBuild:
     """Return how a dataset is built."""
-    given, split = study.datasets[dataset], split_rule(study, dataset)
-    default = TEST_SEQUENCES.get(given.kind or dataset, ()) if split == BY_SEQUENCE and not given.plain else ()
+    settings, split = study.datasets[dataset], split_rule(study, dataset)
+    default = TEST_SEQUENCES.get(settings.kind or dataset, ()) if split == BY_SEQUENCE and not settings.plain else ()
     return DatasetBuild(
-        split, given.split_seed, given.test or default, bool(given.test), given.skip_bad, study.raw.endovis2018_scheme
+        split,
+        settings.split_seed,
+        test=settings.test or default,
+        named=bool(settings.test),
+        skip_bad=settings.skip_bad,
+        scheme=study.raw.endovis2018_scheme,
     )
 
 
 def columns_of(study: Study, dataset: str) -> dict[str, str]:
-    """Return the column names of the CSV of own frames; empty if it uses the default names."""
+    """Return the names of columns in the CSV of the user's own frames, by default name; empty if the defaults are used."""
     plain = study.datasets[dataset].plain
     return plain.columns.as_dict() if plain and plain.columns else {}
 
 
 def dataset_settings(study: Study, dataset: str) -> dict[str, Any]:
-    """Return the settings that decide the content of a built dataset, next to raw tree and code."""
+    """Return the settings that decide the content of a built dataset, besides raw trees and code."""
     build = {key: value for key, value in asdict(build_of(study, dataset)).items() if key != "named"}
     generate = study.raw.generate.as_dict() if study.raw.generate else None
     settings = {key: value for key, value in study.datasets[dataset].as_dict().items() if key != "title"}

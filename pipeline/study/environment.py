@@ -9,15 +9,15 @@ from pipeline.errors import InputError
 
 
 def expand(text: str) -> str:
-    """Fill in ${NAME} from the environment.
+    """Replace each ${NAME} in a text by the value of the environment variable.
 
     Raises:
-        InputError: if the variable is not set.
+        InputError: if a variable is not set.
     """
 
     def fill(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
-            raise InputError(f"{text!r} names the environment variable {match[1]}, which is not set.")
+            raise InputError(f"{text!r}: the environment variable {match[1]} is not set.")
         return os.environ[match[1]]
 
     return re.sub(r"\$\{(\w+)\}", fill, text)

@@ -1,4 +1,4 @@
-"""The settings that decide each result: the part of a study whose change makes the result again."""
+"""The settings that decide each result: the part of a study after whose change the result is made again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.study.models import Study
 from pipeline.study.variants import architecture_settings, kinds_of, weighting_settings
 
 OF_TRAINING = ("batch_size", "drop_last", "weight_decay", "augmentation", "precision", "compile", "deterministic")
-"""Keys of `training` that decide every model. A test checks that each other key is handled elsewhere or decides nothing."""
+"""Keys of `training` that decide every model. A test checks that every other key is handled elsewhere or decides nothing."""
 
 
 OF_EXECUTION = ("checkpoint_every", "cells_per_gpu", "tensorboard")
@@ -27,11 +27,11 @@ def study_digest(study: Study) -> str:
 
 
 def cell_settings(study: Study, cell: Cell) -> dict[str, Any]:
-    """Return the settings that decide a training or a merging."""
+    """Return the settings that decide a trained or merged model."""
     folders = [str(dataset_folder(study, dataset)) for dataset in evaluated_on(study, cell.dataset)]
     if cell.merger:
-        decided = settings_of_merging(study, cell.merger, cell.surgery)
-        return {"cell": cell.id, **decided, "evaluated_on": folders}
+        merging = settings_of_merging(study, cell.merger, cell.surgery)
+        return {"cell": cell.id, **merging, "evaluated_on": folders}
     backbone, training = study.backbones[cell.backbone].as_dict(), study.training.as_dict()
     return {
         "cell": cell.id,
@@ -53,17 +53,19 @@ def cell_settings(study: Study, cell: Cell) -> dict[str, Any]:
 
 
 def settings_of_merging(study: Study, merger: str, rank: int) -> dict[str, Any]:
-    """Return the settings that decide the merging of given models with Surgery of a rank (0: none)."""
+    """Return the settings that decide what a merger makes of its models, with Surgery of a rank (0: none)."""
     merging = merging_of(study)
     surgery = merging.surgery
     settings = {**MERGERS.settings(merger), **study.mergers.get(merger, {})}
     return {
         "input_size": study.input_size,
-        "merger": {merger: {key: list(one) if isinstance(one, tuple) else one for key, one in settings.items()}},
+        "merger": {
+            merger: {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+        },
         "surgery": {"rank": rank, "iterations": surgery.iterations, "learning_rate": surgery.learning_rate}
         if rank
         else None,
-        # For the steps of AdaMerging and of Surgery.
+        # The batches of one step of AdaMerging and of one iteration of Surgery.
         "images_a_step": [surgery.batches, surgery.batch_size],
         "unlabelled": merging.unlabelled,
         "memory_mib": merging.memory_mib,
@@ -84,21 +86,21 @@ def pretraining_settings(study: Study) -> dict[str, Any]:
 
 
 def settings_of_datasets(study: Study) -> dict[str, Any]:
-    """Return the settings that decide the figures of the datasets; the order of datasets is one of them."""
+    """Return the settings that decide the figures of the datasets, the order of datasets included."""
     settings = report_settings(study)
     return {key: settings[key] for key in ("study", "raw", "datasets", "input_size")} | {"order": list(study.datasets)}
 
 
 def report_settings(study: Study) -> dict[str, Any]:
-    """Return the settings that decide tables, figures and the page: the study without folders of raw trees and without execution.
+    """Return the settings that decide tables, figures and the page: the study without folders of raw trees and without `OF_EXECUTION`.
 
-    The order of keys is included, because a table may show the first of several cells.
+    The order of keys is included, because of several cells a table may show the first.
     """
     settings = study.as_dict()
     raw = {key: value for key, value in settings["raw"].items() if key in ("generate", "endovis2018_scheme")}
     training = {key: value for key, value in settings["training"].items() if key not in OF_EXECUTION}
-    ordered = ("datasets", "backbones", "architectures", "weightings", "mergers")
-    order = {key: list(settings.get(key, ())) for key in ordered}
+    keys = ("datasets", "backbones", "architectures", "weightings", "mergers")
+    order = {key: list(settings.get(key, ())) for key in keys}
     return {
         **settings,
         "raw": raw,

@@ -14,7 +14,7 @@ from pipeline.study.environment import expand
 from pipeline.study.models import Study, WeightsFile
 
 WEIGHTS = WEIGHTS_FOLDER
-"""The folder of pretrained weights: of a study's own pretraining, and files that users put there."""
+"""The folder of pretrained weights. A study's own pretraining writes to it, and users may put files there."""
 
 
 def results_folder(study: Study) -> Path:
@@ -28,13 +28,13 @@ def cell_folder(study: Study, cell: Cell) -> Path:
 
 
 def dataset_folder(study: Study, dataset: str) -> Path:
-    """Return data/datasets/<name>; for generated data the name of the raw trees is added, so that real and generated data never mix."""
+    """Return data/datasets/<name>. For generated data, the name of the raw trees is added, so that real and generated data never mix."""
     suffix = f"-{study.raw.generate.name}" if study.raw.generate else ""
     return Path("data/datasets") / f"{dataset}{suffix}"
 
 
 def raw_roots(study: Study) -> dict[str, Path]:
-    """Return the folder of each raw tree by source; for real data, those that the study gives.
+    """Return the folder of each raw tree by source. For real data, these are the sources that the study names.
 
     Raises:
         InputError: if a path names an environment variable that is not set.
@@ -64,7 +64,7 @@ def roots_as_written(study: Study, dataset: str) -> list[str]:
 
 
 def weights_file(study: Study, backbone: str) -> Path | None:
-    """Return the file of a backbone's weights, or None if there is none."""
+    """Return the file of a backbone's weights that the study names, or None if its weights come from the hub or are random."""
     weights = study.backbones[backbone].weights
     return Path(expand(weights.file)) if isinstance(weights, WeightsFile) else None
 
@@ -83,14 +83,16 @@ def check_weights(study: Study) -> None:
     for backbone in dict.fromkeys(cell.backbone for cell in trainings_of(study)):
         file = weights_file(study, backbone)
         if file is not None and file != pretrained_file(study) and not file.is_file():
-            raise InputError(f"backbones.{backbone}.weights.file: {file} is missing. Put it there, or name another.")
+            raise InputError(
+                f"backbones.{backbone}.weights.file: {file} is missing. Put it there, or name another file."
+            )
 
 
 def _plain_paths(study: Study, dataset: str) -> dict[str, str]:
-    """Return the folders of own frames by source, as written in the study; empty for known kinds."""
+    """Return the folders of the user's own frames by source, as written in the study; empty for known kinds."""
     plain = study.datasets[dataset].plain
-    given = plain.as_dict() if plain else {}
-    return {source: given[key] for key, source in PLAIN_KEYS.items() if key in given}
+    keys = plain.as_dict() if plain else {}
+    return {source: keys[key] for key, source in PLAIN_KEYS.items() if key in keys}
 
 
 def _raw_paths(study: Study) -> dict[str, str]:

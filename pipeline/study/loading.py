@@ -1,4 +1,4 @@
-"""Read and validate a study: turn what users write into typed Python."""
+"""Read a study's file, validate it, and return it as a typed `Study`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load_study(path: Path) -> Study:
     """Read a study's YAML (or JSON) file.
 
     Raises:
-        InputError: with file, key, value and what is allowed.
+        InputError: if the file cannot be read or a value is wrong; the message has file, key, value, and what is allowed.
     """
     if not path.exists():
         raise InputError(f"{path}: no such study. The stored studies are in studies/.")
@@ -33,15 +33,15 @@ def load_study(path: Path) -> Study:
 
 
 def make_study(settings: Any) -> Study:
-    """Validate settings as YAML gives them, and fill in defaults.
+    """Return a study from plain data, validated and with defaults filled in.
 
     Raises:
-        InputError: with key, value and what is allowed.
+        InputError: if a value is wrong; the message has key, value, and what is allowed.
     """
     try:
         text = json.dumps(settings, default=str)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"the study holds a value that JSON cannot hold: {error}.") from None
+        raise InputError(f"the study holds a value that JSON cannot represent: {error}.") from None
     _check_keys(settings, ())
     try:
         study = Study.model_validate_json(text)
@@ -56,7 +56,7 @@ def make_study(settings: Any) -> Study:
 
 
 def _check_keys(value: Any, path: tuple[str, ...]) -> None:
-    """Keys are text, or whole numbers (values of masks); YAML makes others of words without quotes."""
+    """Raise InputError if a key is neither text nor a whole number (a value of masks). YAML reads some words as other values."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if isinstance(key, bool) or not isinstance(key, str | int):
@@ -67,5 +67,5 @@ def _check_keys(value: Any, path: tuple[str, ...]) -> None:
                 )
             _check_keys(inner, (*path, str(key)))
     elif isinstance(value, list):
-        for place, inner in enumerate(value):
-            _check_keys(inner, (*path, str(place)))
+        for index, inner in enumerate(value):
+            _check_keys(inner, (*path, str(index)))

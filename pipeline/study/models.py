@@ -1,7 +1,7 @@
-"""What a study may say: every key with its type, bounds, default and meaning. The one definition that checks, messages, the JSON schema
-and the page of study keys come from.
+"""Every key of a study with its type, bounds, default and meaning. Checks, messages, the JSON schema and the page of study keys are
+derived from these classes.
 
-`Study` holds data. Questions about it (which cells, which folders, what decides a result) are functions of the modules beside this one.
+`Study` only holds data. Which cells and folders it has, and what decides a result, are functions of the other modules of this package.
 """
 
 from __future__ import annotations
@@ -15,24 +15,26 @@ from endoarss.errors import shown
 from endoarss.settings import LORA_TARGETS, NOT_PRINTED, WEIGHTS_SUFFIXES
 
 
-def _number(given: Any) -> Any:
-    """YAML takes 1e-3 for text; here it is the number it looks like."""
-    looks_like_one = isinstance(given, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d{1,3}", given)
-    return float(given) if looks_like_one else given
+def _number(value: Any) -> Any:
+    """Return a text such as 1e-3 as a number, because YAML reads it as text."""
+    is_number = isinstance(value, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d{1,3}", value)
+    return float(value) if is_number else value
 
 
-def _unique(given: tuple[Any, ...]) -> tuple[Any, ...]:
-    repeated = [one for one in dict.fromkeys(given) if given.count(one) > 1]
+def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    repeated = [value for value in dict.fromkeys(values) if values.count(value) > 1]
     if repeated:
-        raise ValueError(f"{repeated[0]!r} is given twice; give each once")
-    return given
+        raise ValueError(f"{repeated[0]!r} occurs twice; name each value once")
+    return values
 
 
-_NUMBER = BeforeValidator(_number)  # behind the bounds, which the JSON schema would lose otherwise
+_NUMBER = BeforeValidator(
+    _number
+)  # always after the bounds in Annotated; before them, the JSON schema would have no bounds
 
 
 def _text(pattern: str, expected: str) -> Any:
-    """The bounds of a text, and what messages and the page of keys say instead of its pattern."""
+    """Return the bounds of a text; `expected` describes the pattern in messages and on the page of keys."""
     return Field(pattern=pattern, max_length=200, json_schema_extra={"expected": expected})
 
 
@@ -49,7 +51,7 @@ Text = Annotated[str, Field(min_length=1, max_length=1000)]
 StudyName = Annotated[str, _text(r"^[a-z][a-z0-9_]*$", _LETTERS)]
 FolderName = Annotated[str, _text(r"^[a-z][a-z0-9_-]*$", _LETTERS.replace(" and _", ", _ and -"))]
 LABEL_EXPECTED = "a name of at most 200 printable characters, without ; and not beginning with = + - or @"
-# One pattern: of two, pydantic applies the last alone.
+# All conditions are in one pattern, because pydantic applies only the last of several.
 Label = Annotated[
     str,
     _text(rf"^[^;=+\-@{NOT_PRINTED}][^;{NOT_PRINTED}]*$", LABEL_EXPECTED),
@@ -62,23 +64,23 @@ ComponentSettings = dict[str, Settings]
 
 
 class StudyModel(BaseModel):
-    """A part of a study: plain data that does not change. Unknown keys are refused, and values of another type are not converted."""
+    """A part of a study, as immutable data. Unknown keys are refused, and so are values of another type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values as JSON data with every default; keys without a value are left out."""
         fields = type(self).model_fields
-        given = {field.alias or name: getattr(self, name) for name, field in fields.items()}
-        return {key: _plain(value) for key, value in given.items() if value is not None}
+        values = {field.alias or name: getattr(self, name) for name, field in fields.items()}
+        return {key: _plain(value) for key, value in values.items() if value is not None}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, StudyModel):
         return value.as_dict()
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, tuple | list) else value
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value
 
 
 Severities = Annotated[tuple[Severity, ...], Field(min_length=1), AfterValidator(_unique)]
@@ -86,7 +88,7 @@ Corruptions = Literal["standard"] | Annotated[Names, AfterValidator(_unique)]
 
 
 class GeneratedTrees(StudyModel):
-    """How raw trees are generated; for studies that need no real data."""
+    """How raw trees are generated, for studies that need no real data."""
 
     name: FolderName
     """Name of the folder below data/raw; the names of the datasets end with it. Studies of one name need equal settings here."""
@@ -110,7 +112,7 @@ class RawTrees(StudyModel):
     """Where the raw trees are: a folder for each (environment variables as ${NAME}), or how all of them are generated."""
 
     generate: GeneratedTrees | None = None
-    """Generate all raw trees. Excludes the folders."""
+    """Generate all raw trees. Cannot be combined with folders."""
     endovis2018: Text | None = None
     """Folder of EndoVis 2018."""
     endovis2018_scheme: Literal["detect", "native2018", "compatible2017"] = "detect"
@@ -149,13 +151,13 @@ class PlainFrames(StudyModel):
     root: Text | None = Field(default=None, examples=["data/raw/my_frames"])
     """Folder that holds images/, masks/ and optionally labels.csv."""
     images: Text | None = Field(default=None, examples=["frames/images"])
-    """Folder of the images, of any depth."""
+    """Folder of the images. Its subfolders are searched too."""
     masks: Text | None = Field(default=None, examples=["frames/masks"])
-    """Folder of their masks."""
+    """Folder of the masks of the images."""
     labels: Text | None = Field(default=None, examples=["frames/labels.csv"])
     """CSV that lists the frames."""
     columns: Columns | None = None
-    """Names of the CSV's columns. Without it they are name, activity, sequence and split, and there are no others."""
+    """Names of the CSV's columns. Without it, the columns are name, activity, sequence and split, and no others are allowed."""
     classes: Annotated[
         tuple[Label, ...],
         Field(min_length=2, max_length=255, examples=[["background", "tissue", "instrument"]]),
@@ -165,12 +167,12 @@ class PlainFrames(StudyModel):
     values: Annotated[dict[str, Text], Field(min_length=1)] | None = Field(
         default=None, examples=[{"#ff0000": "instrument"}]
     )
-    """The class, or `ignore`, of each mask value: by whole number, or by colour in quotes such as "#ff0000". Without it, a
-    value is the position of its class."""
+    """The class of each mask value, or `ignore`. A value is a whole number, or a colour in quotes such as "#ff0000". Without this key,
+    mask values are the positions of the classes in `classes`, from 0."""
     ignore: MaskValue | Annotated[tuple[MaskValue, ...], Field(min_length=1)] | None = Field(
         default=None, examples=[255]
     )
-    """One or several mask values (or colours) whose pixels losses and metrics leave out."""
+    """Mask values (or colours), one or several, whose pixels losses and metrics ignore."""
     activities: Annotated[
         tuple[Label, ...],
         Field(max_length=1000, examples=[["cutting", "suturing"]]),
@@ -180,16 +182,16 @@ class PlainFrames(StudyModel):
 
 
 class DatasetSettings(StudyModel):
-    """A dataset: one of the known kinds, a known kind under another name, or frames of your own."""
+    """A dataset: a known kind under its own name, a known kind under another name, or frames of your own."""
 
     kind: Text | None = None
     """Known kind, for a dataset under another name, such as the same frames with another split."""
     title: Text | None = Field(default=None, examples=["MTLEndovis, by sequence"])
     """Name in tables and figures."""
     plain: PlainFrames | None = None
-    """Frames of your own. Excludes `kind`."""
+    """Frames of your own. Cannot be combined with `kind`."""
     split: Literal["given", "random_by_activity", "by_sequence"] | None = None
-    """Rule that divides the frames into training and test split. Without it, the first rule of the kind."""
+    """Rule that divides the frames into training and test split. Without this key, the first rule of the kind."""
     split_seed: Seed = 0
     """Seed of a random split."""
     test: Names | None = None
@@ -204,7 +206,7 @@ class Pretraining(StudyModel):
     name: FolderName
     """Name of the file of weights."""
     backbone: Text
-    """Backbone of the study whose model is pretrained."""
+    """Name of the study's backbone that is pretrained."""
     scenes: Annotated[int, Field(ge=16, le=1_000_000)]
     """Number of generated scenes."""
     epochs: Count
@@ -215,54 +217,54 @@ class Pretraining(StudyModel):
     """Seed of scenes and training."""
 
 
-def _file_of_weights(given: str) -> str:
-    if not given.endswith((*WEIGHTS_SUFFIXES, "}")):  # a whole path may stand in an environment variable
-        raise ValueError(f"{given!r} is not allowed; expected a file that ends with {', '.join(WEIGHTS_SUFFIXES)}")
-    return given
+def _file_of_weights(value: str) -> str:
+    if not value.endswith((*WEIGHTS_SUFFIXES, "}")):  # an environment variable may hold the whole path
+        raise ValueError(f"{value!r} is not allowed; expected a file that ends with {', '.join(WEIGHTS_SUFFIXES)}")
+    return value
 
 
 NameText = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class WeightsFile(StudyModel):
-    """A file of pretrained weights; it must hold every tensor of the model, and no tensor may be left over."""
+    """A file of pretrained weights. It must hold every tensor of the model, and no other tensors."""
 
     file: Annotated[Text, AfterValidator(_file_of_weights)]
-    """Path of a file of safetensors, or of torch.save (.pth, .pt, .bin; tensors alone, nothing in it is run); environment variables as
-    ${NAME}."""
+    """Path of a file of safetensors or of torch.save (.pth, .pt, .bin), of which only tensors are read and no code is run. Environment
+    variables are written as ${NAME}."""
     entry: Text | None = Field(default=None, examples=["teacher"])
-    """Key of the dictionary that holds the tensors, in a file of torch.save with several."""
+    """Key of the dictionary that holds the tensors, if a file of torch.save has several dictionaries."""
     prefix: Text | None = Field(default=None, examples=["backbone."])
-    """Beginning of the names of the backbone's tensors, in a file that holds other tensors too."""
+    """Beginning of the names of the backbone's tensors, if the file holds other tensors too."""
     drop: Annotated[tuple[NameText, ...], Field(min_length=1, max_length=100), AfterValidator(_unique)] | None = Field(
         default=None, examples=[["decoder_"]]
     )
-    """Beginnings of names, without the prefix; tensors with such names are left out."""
+    """Tensors whose names (without the prefix) begin with one of these texts are left out."""
     rename: (
         Annotated[dict[NameText, Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=100)] | None
     ) = Field(default=None, examples=[{"encoder.layer": "blocks"}])
-    """Parts of names, between dots, and what replaces them."""
+    """Parts of names, between dots, and their replacements."""
 
 
-def _weights(given: Any) -> Any:
-    if isinstance(given, str) and given not in ("hub", "none"):
+def _weights(value: Any) -> Any:
+    if isinstance(value, str) and value not in ("hub", "none"):
         raise ValueError(
-            f"{shown(given)} is not allowed; expected hub (timm downloads the weights), none (random weights), or a file: "
-            f"weights: {{file: {given if len(given) <= 80 and given.isprintable() else 'PATH'}}}"
+            f"{shown(value)} is not allowed; expected hub (timm downloads the weights), none (random weights), or a file: "
+            f"weights: {{file: {value if len(value) <= 80 and value.isprintable() else 'PATH'}}}"
         )
-    if not isinstance(given, str | dict | WeightsFile):
-        raise ValueError(f"{shown(given)} is not allowed; expected hub, none, or {{file: PATH}}")
-    return given
+    if not isinstance(value, str | dict | WeightsFile):
+        raise ValueError(f"{shown(value)} is not allowed; expected hub, none, or {{file: PATH}}")
+    return value
 
 
 _WEIGHTS = Field(json_schema_extra={"expected": "hub, none, or {file: PATH}"})
 
 
-KIND = "Registered kind, for a variant under another name."
+KIND = "Registered kind, if the name is not that of a registered kind."
 
 
 class Backbone(StudyModel):
-    """A timm model and what is added to it."""
+    """A timm model, its weights, and the modules that are added to it."""
 
     kind: Text | None = Field(default=None, examples=["dinov2"], description=KIND)
     label: Label
@@ -274,20 +276,20 @@ class Backbone(StudyModel):
     weights: Annotated[Literal["hub", "none"] | WeightsFile, BeforeValidator(_weights), _WEIGHTS]
     """Pretrained weights: hub (timm downloads them), none (random), or {file: PATH}."""
     output_stride: Literal[8, 16, 32] = 16
-    """Stride of the feature map of a model that is trained in full (resnet, timm_features). The authors' code has 32, without dilated
-    convolutions; a model that cannot be dilated has only 32."""
+    """Stride of the feature map of a model that is trained in full (resnet, timm_features). Strides below 32 use dilated convolutions;
+    models without dilation, and the authors' code, have 32."""
     network_size: Side | None = None
-    """Side of the images that this backbone sees, if it differs from input_size."""
+    """Side in pixels to which images are resized for this backbone, if it differs from input_size."""
     sma: bool | None = Field(default=None, examples=[True])
-    """Put SMA before the backbone; endoarss always has it."""
+    """Put SMA in front of the backbone. The kind endoarss always has it."""
     sma_width: Annotated[int, Field(ge=1, le=16384)] = 64
     """Width d of SMA."""
     sma_trained: bool = True
-    """Train SMA; false leaves it as it was drawn, as the authors' code does."""
+    """Train SMA. With false it keeps its random initial values, as in the authors' code."""
     sma_residual: bool = True
-    """Use x + gamma SMA(x); false uses SMA(x) alone, as the authors' code does."""
+    """Use x + gamma SMA(x). With false, use SMA(x) alone, as in the authors' code."""
     token_map: Literal["spatial", "tokens_as_channels"] = "spatial"
-    """How a ViT's tokens become a feature map; tokens_as_channels is the authors' code's view of them."""
+    """How the tokens of a ViT become a feature map. tokens_as_channels is what the authors' code does."""
 
 
 class Variant(StudyModel):
@@ -298,7 +300,7 @@ class Variant(StudyModel):
 
     kind: Text | None = Field(default=None, examples=["db_mtl"], description=KIND)
     label: Label | None = Field(default=None, examples=["DB-MTL, beta 0.5"])
-    """Name in tables and figures. Without it, the kind's own name, or the name of the variant."""
+    """Name in tables and figures. Without this key, the label of a registered kind of this name, or the name itself."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -306,7 +308,7 @@ class Variant(StudyModel):
         return dict(self.__pydantic_extra__)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the values as JSON data with the given settings."""
+        """Return the values as JSON data, the settings of the kind included."""
         return super().as_dict() | self.settings
 
 
@@ -314,11 +316,11 @@ class Lora(StudyModel):
     """Low-rank adapters."""
 
     rank: Rank = 4
-    """Rank r, where a block of cells does not give `ranks`."""
+    """Rank r, for blocks of cells without `ranks`."""
     alpha: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), _NUMBER] = 0.0
-    """Scale alpha; 0 means alpha = rank."""
+    """Scale alpha. 0 means that alpha is the rank."""
     targets: Annotated[tuple[Literal[LORA_TARGETS], ...], Field(min_length=1), AfterValidator(_unique)] = ("q", "v")  # type: ignore[valid-type]
-    """Layers of a ViT's blocks that carry adapters. The authors' code uses fc1 and fc2."""
+    """Layers of a ViT's blocks that have adapters. The authors' code uses fc1 and fc2."""
     random_vectors: bool = False
     """Multiply both factors of each adapter by a random vector that is not trained, as the authors' code does."""
 
@@ -333,11 +335,11 @@ class Heads(StudyModel):
     atrous_rates: (
         Annotated[tuple[Annotated[int, Field(ge=1, le=2048)], ...], Field(min_length=3, max_length=3)] | None
     ) = None
-    """Three atrous rates of the segmentation head. Without them, the token map decides; the paper's are 12, 24, 36."""
+    """Three atrous rates of the segmentation head. Without this key they depend on the token map. The paper's are 12, 24, 36."""
 
 
 class Augmentation(StudyModel):
-    """Random changes of training images; none by default, as in the paper."""
+    """Random changes of training images. By default there are none, as in the paper."""
 
     flip_horizontal: Share | None = Field(default=None, examples=[0.5])
     """Probability of a horizontal flip."""
@@ -346,7 +348,7 @@ class Augmentation(StudyModel):
     rotation: Annotated[float, Field(ge=0, le=180, allow_inf_nan=False), _NUMBER] | None = Field(
         default=None, examples=[10]
     )
-    """Largest rotation in degrees, either way."""
+    """Largest rotation in degrees, in both directions."""
     scale: Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False), _NUMBER] | None = Field(
         default=None, examples=[0.1]
     )
@@ -356,15 +358,15 @@ class Augmentation(StudyModel):
     contrast: Share | None = Field(default=None, examples=[0.2])
     """Largest relative change of contrast."""
     corruptions: Corruptions | None = Field(default=None, examples=[["noise", "blur", "smoke"]])
-    """Corrupt training images by one of these, named as under robustness. Tables mark them as trained on."""
+    """Corrupt training images by one of these corruptions, named as under robustness. Tables mark corruptions that were trained on."""
     severities: Severities | None = Field(default=None, examples=[[1, 3]])
-    """Severities to draw from. Without them: 1 to 5."""
+    """Severities, of which one is drawn per image. Without this key: 1 to 5."""
     probability: Share | None = Field(default=None, examples=[0.5])
-    """Probability of an image to be corrupted. Without it: 0.5."""
+    """Probability that an image is corrupted. Without this key: 0.5."""
 
 
 class Decay(StudyModel):
-    """Multiply the learning rate by a factor after every so many epochs."""
+    """Multiply the learning rate by `factor` after each `every` epochs."""
 
     every: Count
     """Number of epochs between two steps."""
@@ -393,12 +395,13 @@ class Training(StudyModel):
     weight_decay: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _NUMBER] = 0.0
     """Weight decay of Adam. The authors' code has 1e-4."""
     select_on: EpochChoice = "last"
-    """Which epoch's model is saved. last: the last one, trained on the whole training split. val: the best on a validation split cut from
-    it. test: the best on the test split, as the authors' code chose; never to be compared with the others."""
+    """Epoch whose model is saved. last: the last epoch, trained on the whole training split. val: the best epoch on a validation split,
+    which is cut from the training split. test: the best epoch on the test split, as in the authors' code; never compare such scores with
+    others."""
     score_every: Count | None = None
-    """Epochs between two scores in history.csv, on the split that the epoch is chosen on, or on the test split with `select_on: last`."""
+    """Number of epochs between two scores in history.csv. They are computed on the split of `select_on`, with `last` on the test split."""
     checkpoint_every: Count = 1
-    """Epochs between two saved states that an interrupted training continues from."""
+    """Number of epochs between two saved states, from which an interrupted training continues."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
     """auto: bf16 autocast on a GPU, float32 on a CPU."""
     compile: Literal["auto", "yes", "no"] = "auto"
@@ -406,13 +409,13 @@ class Training(StudyModel):
     deterministic: bool = False
     """On a GPU, use slower algorithms that give the same bits in each run. On a CPU every run gives the same bits."""
     cells_per_gpu: Annotated[int, Field(ge=1, le=100)] = 1
-    """Number of cells that train on one GPU at the same time."""
+    """Number of cells that may use one GPU at the same time."""
     tensorboard: bool = False
     """Write histories as TensorBoard events as well."""
     augmentation: Augmentation = Augmentation()
     """Random changes of training images."""
     schedules: dict[str, Schedule]
-    """Schedules by dataset, "<dataset>/<backbone>" or "<dataset>/<backbone>/<architecture>"; the longest key that fits counts."""
+    """Schedules by "<dataset>", "<dataset>/<backbone>" or "<dataset>/<backbone>/<architecture>". The longest key that matches counts."""
 
 
 class CellBlock(StudyModel):
@@ -427,20 +430,21 @@ class CellBlock(StudyModel):
     weightings: Names
     """Loss or gradient weightings."""
     ranks: Ranks | None = None
-    """Ranks of the adapters. Without them: lora.rank."""
+    """Ranks of the adapters. Without this key: lora.rank."""
     select_on: EpochChoice | None = None
-    """Without it: training.select_on. Tables show only cells with the value of training.select_on; merging takes those with val."""
+    """As training.select_on, which it replaces for these cells. Tables show only cells with the value of training.select_on, and merging
+    uses cells with val."""
 
 
 class Surgery(StudyModel):
     """Representation Surgery."""
 
     rank: Rank = 16
-    """Rank that is compared with the other models."""
+    """Rank of the Surgery that tables compare with other models."""
     ablation: Annotated[tuple[Rank, ...], AfterValidator(_unique)] = (4, 64)
-    """Further ranks, for a table of their own."""
+    """Further ranks, which have a table of their own."""
     iterations: Count = 500
-    """Iterations; each takes one step of Adam per batch. The default is the authors' schedule of 1,000 steps."""
+    """Number of iterations, each with one step of Adam per batch. With two batches, the default is the authors' 1,000 steps."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
     """Images per batch."""
     batches: Annotated[int, Field(ge=1, le=1000)] = 2
@@ -458,19 +462,19 @@ class Merging(StudyModel):
     """Merge the single-task cells of each dataset, backbone, rank and seed that have `select_on: val`, with and without Surgery."""
 
     mergers: Annotated[Names, AfterValidator(_unique)] | None = None
-    """Merging methods. Without them: all that are known."""
+    """Merging methods. Without this key: all known ones."""
     unlabelled: Literal["train", "test"] = "train"
-    """Images without labels that AdaMerging and Surgery see. test is what both papers use; such models are marked wherever they appear."""
+    """Split whose images, without labels, AdaMerging and Surgery see. Both papers use test; tables and figures mark such models."""
     surgery: Surgery = Surgery()
     """Settings of Representation Surgery."""
     memory_mib: Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False), _NUMBER] = 8192.0
-    """Memory for saved representations in MiB; if all images need more, a part of them is used."""
+    """Memory for saved representations in MiB. If all images need more, evenly spaced images are used."""
     robustness: bool = True
     """Evaluate single-task, jointly trained and merged models under the study's corruptions."""
 
 
 class ModelPattern(StudyModel):
-    """Names that a cell must have, one or more."""
+    """Names that a cell must have: one or more of backbone, architecture and weighting."""
 
     backbone: Text | None = None
     """Backbone of the cell."""
@@ -480,12 +484,12 @@ class ModelPattern(StudyModel):
     """Weighting of the cell."""
 
     def fits(self, cell: object) -> bool:
-        """Return whether a cell has all the names that are given."""
+        """Return whether a cell has all names of the pattern."""
         return all(getattr(cell, key) == value for key, value in self.as_dict().items())
 
 
 class CellPattern(ModelPattern):
-    """Names that a cell must have; none fits every cell."""
+    """Names that a cell must have. A pattern without names matches every cell."""
 
     dataset: Text | None = None
     """Dataset of the cell."""
@@ -495,10 +499,10 @@ class Robustness(StudyModel):
     """Evaluation under corruptions."""
 
     cells: Annotated[tuple[CellPattern, ...], Field(min_length=1)]
-    """Patterns; a cell is evaluated if it has all the names of one of them."""
+    """Patterns. A cell is evaluated if it has all names of one of them."""
     corruptions: Corruptions = Field(default="standard", examples=[["standard", "my_haze"]])
-    """standard: the nineteen of the paper. Or a list of names, of categories of the nineteen (noise, blur, occlusion, digital), and of
-    standard; corruptions of your own are named one by one."""
+    """standard: the nineteen corruptions of the paper. Or a list of names, of which standard and the categories of the nineteen (noise,
+    blur, occlusion, digital) may be some. Corruptions of your own are listed by name."""
     severities: Severities = (1, 2, 3, 4, 5)
     """Severities from 1 to 5."""
     seed: Seed = 0
@@ -506,15 +510,15 @@ class Robustness(StudyModel):
     profile: Literal["standard", "authors_code"] = "standard"
     """Parameters of the corruptions: this project's, or those of the paper's code."""
     field_of_view: Literal["corrupt", "keep"] = "corrupt"
-    """keep: the black around a round view stays black. corrupt: it is corrupted like everything else, as in the paper."""
+    """keep: the black border of a round view stays black. corrupt: it is corrupted like the rest of the image, as in the paper."""
     keep_corrupted: bool = False
-    """Save the corrupted test images as PNG below data/corrupted, so that they are made once for all cells."""
+    """Save the corrupted test images as PNG in data/corrupted, so that images are corrupted once for all cells."""
     baseline: ModelPattern | None = None
-    """Cell that corruption errors are relative to; of several that fit, the first."""
+    """Cell that corruption errors are relative to: the first cell with these names."""
 
 
 class Study(StudyModel):
-    """A study: data, models, cells and what is reported."""
+    """A study: data, models, cells, and how results are evaluated and reported."""
 
     name: Annotated[StudyName, Field(alias="study")]
     """Name of the folder below results/."""
@@ -523,33 +527,33 @@ class Study(StudyModel):
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=1000), AfterValidator(_unique)] = (0,)
     """Seeds; each cell is trained once per seed."""
     protocol: Literal["standard", "authors_code"] = "standard"
-    """Definition of the metrics: as their names say, or as the authors' code computes them."""
+    """Definition of the metrics. standard: as their names say. authors_code: as the authors' code computes them."""
     compare_with_paper: bool = False
-    """Compare results with the paper's tables, and test the paper's claims. For studies of the paper's datasets and models."""
+    """Compare results with the paper's tables, and test the paper's claims. Use it for studies of the paper's datasets and models."""
     components: tuple[Text, ...] = Field(default=(), examples=[["my_lab.weightings"]])
     """Python modules of your own that register components, in the working directory or on the Python path."""
     raw: RawTrees = RawTrees()
     """Where the raw trees are, or how they are generated."""
     datasets: Annotated[dict[StudyName, DatasetSettings], Field(min_length=1)]
-    """Datasets by name. A name that is no known kind gives its `kind`, or describes frames of your own under `plain`."""
+    """Datasets by name. A dataset whose name is not a known kind needs `kind`, or `plain` for frames of your own."""
     input_size: Side
     """Side of the square input in pixels."""
     normalisation: Literal["imagenet", "none"] = "imagenet"
     """Normalisation of input images."""
     align_corners: bool = False
-    """Resize images to network_size and logits to input_size with corner pixels on corner pixels, as the authors' code does."""
+    """Align the centres of corner pixels when images are resized to network_size and logits to input_size, as in the authors' code."""
     pretraining: Pretraining | None = None
     """Pretraining on generated scenes."""
     backbones: Annotated[dict[StudyName, Backbone], Field(min_length=1)]
-    """Backbones by name. A name that is no registered kind gives its `kind`."""
+    """Backbones by name. A backbone whose name is not a registered kind needs `kind`."""
     lora: Lora = Lora()
     """Low-rank adapters."""
     heads: Heads = Heads()
     """The two heads."""
     architectures: dict[StudyName, Variant] = Field(default_factory=dict)
-    """Settings of architectures by name. A name that is no registered kind gives its `kind`."""
+    """Settings of architectures by name. An architecture whose name is not a registered kind needs `kind`."""
     weightings: dict[StudyName, Variant] = Field(default_factory=dict)
-    """Settings of weightings by name. A name that is no registered kind gives its `kind`."""
+    """Settings of weightings by name. A weighting whose name is not a registered kind needs `kind`."""
     mergers: ComponentSettings = Field(default_factory=dict)
     """Settings of mergers by name."""
     training: Training

@@ -33,8 +33,8 @@ PaperModel = tuple[str, str, str]
 class PaperNames:
     """The paper's names for the models of a study: backbone, architecture and weighting by kind.
 
-    Of several variants of a kind one stands for the paper's: the one that is named like the kind, else the first of the study. The
-    others keep names of their own, which the paper does not have.
+    If a study has several variants of a kind, one represents the paper's: the one named like the kind, or else the first. The others
+    keep their own names, which the paper does not have.
     """
 
     def __init__(self, study: Study) -> None:
@@ -44,7 +44,7 @@ class PaperNames:
         self.weightings = _by_kind((c.weighting for c in cells), lambda name: weighting_kind(study, name))
 
     def of(self, cell: Cell) -> PaperModel:
-        """Return backbone, architecture and weighting of a cell; by kind, if the cell represents the paper's model."""
+        """Return the paper's names for backbone, architecture and weighting of a cell; own names for variants that do not represent it."""
         return (
             self.backbones.get(cell.backbone, cell.backbone),
             self.architectures.get(cell.architecture, cell.architecture),
@@ -52,19 +52,19 @@ class PaperNames:
         )
 
     def ranked(self, cell: Cell) -> tuple[str, int, str] | None:
-        """Return dataset, rank and weighting of a cell if it is the model whose ranks Table VI compares, else None."""
+        """Return dataset, rank and weighting of a cell if it is TESLA on the paper's backbone, whose ranks Table VI compares, else None."""
         backbone, architecture, weighting = self.of(cell)
         return (cell.dataset, cell.rank, weighting) if (backbone, architecture) == ("endoarss", "tesla") else None
 
 
 def _by_kind(used: Iterable[str], kind_of: Callable[[str], str]) -> dict[str, str]:
-    """Return the kind of each name that represents one."""
-    found: dict[str, str] = {}
+    """Return the kinds of names, with only the one name that represents each kind."""
+    representative: dict[str, str] = {}
     for name in dict.fromkeys(used):
         kind = kind_of(name)
-        if name == kind or kind not in found:
-            found[kind] = name
-    return {name: kind for kind, name in found.items()}
+        if name == kind or kind not in representative:
+            representative[kind] = name
+    return {name: kind for kind, name in representative.items()}
 
 
 def stand_ins(study: Study, kinds: Iterable[str] = tuple(_BACKBONES)) -> str:
@@ -91,25 +91,25 @@ def stand_ins(study: Study, kinds: Iterable[str] = tuple(_BACKBONES)) -> str:
 
 
 def ablation_cells(study: Study, dataset: str) -> dict[tuple[str, str], Cell]:
-    """Return the cells of Table V by the paper's backbone and architecture: one dataset, DB-MTL, first seed.
+    """Return the cells of Table V by the paper's backbone and architecture: one dataset, DB-MTL, the first seed.
 
-    The result is empty unless the study has all six.
+    The result is empty if the study lacks one of the six cells.
     """
-    names, chosen = PaperNames(study), {}
-    for cell in reversed(cells_of(study)):
+    names, ablation = PaperNames(study), {}
+    for cell in reversed(cells_of(study)):  # so that the first seed is kept
         backbone, architecture, weighting = names.of(cell)
         if cell.dataset == dataset and weighting == "db_mtl" and cell.rank == study.lora.rank:
-            chosen[backbone, architecture] = cell
-    return {pair: chosen[pair] for pair in ABLATION} if set(ABLATION) <= set(chosen) else {}
+            ablation[backbone, architecture] = cell
+    return {pair: ablation[pair] for pair in ABLATION} if set(ABLATION) <= set(ablation) else {}
 
 
 def cells_by_rank(study: Study, dataset: str) -> list[dict[int, Cell]]:
     """Return the models of Table VI by rank: cells of one dataset and the first seed that differ only in their rank."""
-    found: dict[PaperModel, dict[int, Cell]] = {}
-    for cell in reversed(cells_of(study)):
+    by_model: dict[PaperModel, dict[int, Cell]] = {}
+    for cell in reversed(cells_of(study)):  # so that the first seed is kept
         if cell.dataset == dataset:
-            found.setdefault((cell.backbone, cell.architecture, cell.weighting), {})[cell.rank] = cell
-    return [dict(sorted(found[model].items())) for model in sorted(found) if len(found[model]) > 1]
+            by_model.setdefault((cell.backbone, cell.architecture, cell.weighting), {})[cell.rank] = cell
+    return [dict(sorted(by_model[model].items())) for model in sorted(by_model) if len(by_model[model]) > 1]
 
 
 def task_pairs(study: Study) -> tuple[tuple[Cell, tuple[Cell, ...]], ...]:
@@ -120,20 +120,20 @@ def task_pairs(study: Study) -> tuple[tuple[Cell, tuple[Cell, ...]], ...]:
     cells = [cell for cell in cells_of(study) if (cell.rank, cell.seed) == (study.lora.rank, study.seeds[0])]
     pairs = []
     for single in (cell for cell in cells if cell.architecture == "single_segmentation"):
-        others = tuple(
+        multi_task = tuple(
             cell
             for cell in cells
             if (cell.dataset, cell.backbone) == (single.dataset, single.backbone)
             and not cell.architecture.startswith("single_")
         )
-        if others:
-            pairs.append((single, others))
+        if multi_task:
+            pairs.append((single, multi_task))
     names = PaperNames(study)
     return tuple(sorted(pairs, key=lambda pair: (names.of(pair[0])[0] != "dinov2", pair[0].dataset != "mtlesd")))
 
 
 def leakage_pairs(study: Study) -> tuple[tuple[Cell, Cell], ...]:
-    """Return pairs of the same training on the split at random and on the split by sequence."""
+    """Return pairs of trainings that differ only in the split: at random, and by sequence."""
     cells, leaking = cells_of(study), leakage_datasets(study)
     by_sequence = {
         (kind_name(study, cell.dataset), *cell.model): cell

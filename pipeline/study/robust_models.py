@@ -18,9 +18,9 @@ def robustness_cells(study: Study) -> tuple[Cell, ...]:
 
 
 def robust_together(study: Study, group: MergingGroup) -> tuple[Cell, ...]:
-    """Return the models of a group that share one robustness evaluation, in which each image is corrupted once.
+    """Return the models of a group that share one robustness evaluation, in which each image is corrupted once for all of them.
 
-    They are the single-task and merged models, without the ranks of Surgery's ablation.
+    These are the single-task models and the merged models, but not those with a rank of Surgery's ablation.
     """
     merging = merging_of(study)
     if study.robustness is None or not merging.robustness:
@@ -29,16 +29,16 @@ def robust_together(study: Study, group: MergingGroup) -> tuple[Cell, ...]:
 
 
 def robust_models(study: Study) -> tuple[Cell, ...]:
-    """Return all models whose robustness is evaluated: those that the study names, merged models, and the models they are compared with."""
-    found = dict.fromkeys(robustness_cells(study))
+    """Return all models whose robustness is evaluated: those of `robustness.cells`, and the models of merging groups."""
+    models = dict.fromkeys(robustness_cells(study))
     for group in merging_groups(study):
         together = robust_together(study, group)
-        found |= dict.fromkeys((*together, *group.joint) if together else ())
-    return tuple(found)
+        models |= dict.fromkeys((*together, *group.joint) if together else ())
+    return tuple(models)
 
 
 def robustness_baseline(study: Study, dataset: str) -> Cell | None:
-    """Return the evaluated cell of a dataset that corruption errors are relative to, or None if the study names no baseline."""
+    """Return the cell of a dataset that corruption errors are relative to, or None if the study has no baseline for the dataset."""
     pattern = study.robustness.baseline if study.robustness else None
     if pattern is None:
         return None

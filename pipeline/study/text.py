@@ -1,4 +1,4 @@
-"""Read the text of a study. Its size is checked before aliases are expanded, and each key may occur once. Imports nothing heavy."""
+"""Read the text of a study, which may come from a stranger: sizes are checked before aliases are expanded. Imports no large package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.io.files import read_text
 MAX_BYTES = 256 << 10  # the largest stored study has 5 kB
 MAX_NODES = 50_000  # after expanding aliases
 MAX_DEPTH = 40
-_LARGEST = 2**63  # what JSON readers and file formats hold
+_LARGEST = 2**63  # larger numbers do not fit into the integers of many JSON readers and file formats
 
 
 def read_study_text(path: Path) -> dict[str, Any]:
@@ -26,13 +26,13 @@ def read_study_text(path: Path) -> dict[str, Any]:
         Its keys and values, not checked further.
 
     Raises:
-        InputError: if the file is missing, too large, not UTF-8 or not YAML; if it nests or repeats itself beyond the bounds above,
-            gives a key twice, or holds a number that nothing can hold: with the line.
+        InputError: if the file is missing, too large, not UTF-8 or not YAML; if its values are nested deeper or are more than the bounds
+            above, a key occurs twice, or a number has more than 64 bits. The message has the line.
     """
     text = read_text(path, MAX_BYTES)
     try:
         _check_size(path, text)
-        loader = _OneOfEach(text)
+        loader = _StrictLoader(text)
         try:
             content = loader.get_single_data()
         finally:
@@ -47,10 +47,10 @@ def read_study_text(path: Path) -> dict[str, Any]:
     except (ValueError, TypeError, OverflowError, RecursionError, AttributeError, LookupError) as error:
         raise InputError(f"{path}: not YAML; a value cannot be read ({error}).") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds no keys; expected a study, such as those in studies/.")
+        raise InputError(f"{path}: holds no keys and values; expected a study, such as those in studies/.")
     if "__use_yte__" in content:
         raise InputError(
-            f"{path}: __use_yte__ would let Snakemake run code in the file, and a study is plain data. Remove the key."
+            f"{path}: with the key __use_yte__, Snakemake would run code in the file, but a study must be plain data. Remove the key."
         )
     return content
 
@@ -60,9 +60,11 @@ def _line(mark: Any) -> str:
 
 
 def _check_size(path: Path, text: str) -> None:
-    """Raise InputError if the text would expand to too many or too deeply nested values. Only its events are read."""
-    sizes: dict[str, tuple[int, int]] = {}  # nodes and depth below each anchor
-    open_nodes: list[tuple[str | None, int, int]] = []  # anchor, nodes and depth so far
+    """Raise InputError if the text would expand to too many or too deeply nested values. The YAML is parsed, but not expanded."""
+    sizes: dict[str, tuple[int, int]] = {}  # number of nodes and depth below each anchor
+    open_nodes: list[
+        tuple[str | None, int, int]
+    ] = []  # of each unfinished list or mapping: anchor, number of nodes and depth so far
     total = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         nodes, depth = 1, 1
@@ -97,26 +99,26 @@ def _check_size(path: Path, text: str) -> None:
 
 
 class _RefusedError(yaml.constructor.ConstructorError):
-    """An error for what YAML allows and a study does not."""
+    """The text is valid YAML, but a study does not allow it."""
 
 
-class _OneOfEach(yaml.SafeLoader):
-    """A SafeLoader that refuses a key given twice, and numbers of more than 64 bits."""
+class _StrictLoader(yaml.SafeLoader):
+    """A SafeLoader that refuses repeated keys, and numbers of more than 64 bits."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Construct a mapping whose keys, as texts, are all different."""
+        """Construct a mapping; raise an error if two keys are equal as texts or as values."""
         seen: dict[str, int] = {}
         for key_node, _ in node.value:
             key = str(getattr(key_node, "value", ""))
             line = key_node.start_mark.line + 1
             if isinstance(key_node, yaml.ScalarNode) and key != "<<":
-                # Compared as text and as YAML reads it: `yes` and `true` are one key.
+                # A key is compared as text and as the value that YAML reads, because `yes` and `true` are the same key.
                 key = next((name for name in (key, repr(self.construct_object(key_node))) if name in seen), key)
             if isinstance(key_node, yaml.ScalarNode) and key in seen and key != "<<":
                 raise _RefusedError(
                     None,
                     None,
-                    f"the key {key!r} is given twice, here and in line {seen[key]}; remove one",
+                    f"the key {key!r} occurs twice, here and in line {seen[key]}; remove one",
                     key_node.start_mark,
                 )
             seen[key] = line
@@ -135,4 +137,4 @@ class _OneOfEach(yaml.SafeLoader):
         return value
 
 
-_OneOfEach.add_constructor("tag:yaml.org,2002:int", _OneOfEach.construct_yaml_int)
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)

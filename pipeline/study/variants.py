@@ -1,4 +1,4 @@
-"""Variants: the names that a study gives to its backbones, architectures and weightings. Each has a registered kind."""
+"""Variants: the backbones, architectures and weightings of a study, by the names that the study gives them. Each has a registered kind."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from pipeline.study.models import Study
 
 def backbone_kind(study: Study, name: str) -> str:
     """Return the registered kind of one of the study's backbones."""
-    given = study.backbones.get(name)
-    return given.kind or name if given else name
+    variant = study.backbones.get(name)
+    return variant.kind or name if variant else name
 
 
 def has_sma(study: Study, name: str) -> bool:
-    """Return whether one of the study's backbones has SMA before it."""
+    """Return whether one of the study's backbones has SMA in front of it."""
     return bool(study.backbones[name].sma) or backbone_kind(study, name) == "endoarss"
 
 
 def architecture_kind(study: Study, name: str) -> str:
-    """Return the registered kind of an architecture. A name without settings in the study is a kind itself."""
-    given = study.architectures.get(name)
-    return given.kind or name if given else name
+    """Return the registered kind of an architecture. If the study has no settings under this name, the name itself is the kind."""
+    variant = study.architectures.get(name)
+    return variant.kind or name if variant else name
 
 
 def weighting_kind(study: Study, name: str) -> str:
-    """Return the registered kind of a weighting. A name without settings in the study is a kind itself."""
-    given = study.weightings.get(name)
-    return given.kind or name if given else name
+    """Return the registered kind of a weighting. If the study has no settings under this name, the name itself is the kind."""
+    variant = study.weightings.get(name)
+    return variant.kind or name if variant else name
 
 
 def kinds_of(study: Study, cell: Cell) -> tuple[str, str, str]:
-    """Return the kinds of a training's backbone, architecture and weighting; for a merged model, the merger is last."""
-    last = cell.weighting if cell.merger else weighting_kind(study, cell.weighting)
-    return backbone_kind(study, cell.backbone), architecture_kind(study, cell.architecture), last
+    """Return the kinds of a cell's backbone, architecture and weighting; for a merged model, the merger replaces the weighting."""
+    weighting = cell.weighting if cell.merger else weighting_kind(study, cell.weighting)
+    return backbone_kind(study, cell.backbone), architecture_kind(study, cell.architecture), weighting
 
 
 def architecture_settings(study: Study, name: str) -> dict[str, Any]:
     """Return the settings that the study gives to one of its architectures."""
-    given = study.architectures.get(name)
-    return given.settings if given else {}
+    variant = study.architectures.get(name)
+    return variant.settings if variant else {}
 
 
 def weighting_settings(study: Study, name: str) -> dict[str, Any]:
     """Return the settings that the study gives to one of its weightings."""
-    given = study.weightings.get(name)
-    return given.settings if given else {}
+    variant = study.weightings.get(name)
+    return variant.settings if variant else {}

@@ -1,4 +1,4 @@
-"""Corruption as training augmentation: turn the settings of a study into what `endoarss` takes."""
+"""Corruption as training augmentation: turn the settings of a study into those of `endoarss`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from endoarss.augmentation import ImageCorruption
 from pipeline.study.conditions import TrainingCorruptions
 
 
-def image_corruption(asked: TrainingCorruptions) -> ImageCorruption:
+def image_corruption(settings: TrainingCorruptions) -> ImageCorruption:
     """Return the augmentation that corrupts the images of a training."""
-    return ImageCorruption(partial(draw_corruption, names=asked.names, severities=asked.severities), asked.probability)
+    return ImageCorruption(
+        partial(draw_corruption, names=settings.names, severities=settings.severities), settings.probability
+    )

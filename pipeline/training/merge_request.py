@@ -1,4 +1,4 @@
-"""A request to merge: which checkpoints, by which mergers, and where the result is written. This module imports no torch."""
+"""A request to merge: which checkpoints, with which mergers, and the folder of the result. This module imports no torch."""
 
 from __future__ import annotations
 
@@ -40,34 +40,34 @@ class MergeRequest:
 
     Attributes:
         sources: the checkpoints to merge.
-        wanted: pairs of a merger and a rank of Representation Surgery, 0 for none.
-        group: the merging group of the study if all of it is merged, else None.
+        mergers_and_ranks: pairs of a merger and a rank of Representation Surgery, 0 for none; each pair gives one merged model.
+        group: the merging group of the study if all its merged models are requested, else None.
         out: a folder outside of the study's cells, or None.
-        on_test: whether mergers and Surgery see test images, instead of training images.
+        on_test: whether mergers and Surgery see test images instead of training images.
     """
 
     sources: tuple[Source, ...]
-    wanted: tuple[tuple[str, int], ...]
+    mergers_and_ranks: tuple[tuple[str, int], ...]
     group: MergingGroup | None
     out: Path | None
     on_test: bool
 
     def cell(self, merger: str, rank: int) -> Cell | None:
-        """Return the merged cell of the study; None if the sources do not belong to the study, or differ in more than the task."""
+        """Return the cell of a merged model; None if the sources are not cells of the study that differ only in their task."""
         cells = [source.cell for source in self.sources]
         first = cells[0]
         if self.out is not None or first is None or any(cell is not None and cell.merger for cell in cells):
             return None
-        found = {
+        merged = {
             cell and replace(cell, architecture=MERGED, weighting=merger, surgery=rank, on_test=self.on_test)
             for cell in cells
         }
-        return found.pop() if len(found) == 1 else None
+        return merged.pop() if len(merged) == 1 else None
 
     def cells(self) -> list[Cell]:
         """Return all merged cells of the study in this request."""
-        found = [self.cell(merger, rank) for merger, rank in self.wanted]
-        return [cell for cell in found if cell is not None]
+        cells = [self.cell(merger, rank) for merger, rank in self.mergers_and_ranks]
+        return [cell for cell in cells if cell is not None]
 
 
 def read_request(
@@ -77,14 +77,14 @@ def read_request(
     surgery: int | None = None,
     out: Path | None = None,
 ) -> MergeRequest:
-    """Return the request that the arguments of `endoarss merge` make.
+    """Return the request that the arguments of `endoarss merge` describe.
 
     Args:
         study: the study.
         models: ids of cells, or paths of checkpoints.
-        methods: names of mergers; without any, all that the study applies to these cells.
+        methods: names of mergers; if empty, all mergers and ranks that the study lists for these cells.
         surgery: rank of Representation Surgery, 0 for the study's rank, None for no Surgery.
-        out: a folder of the user's for the merged model.
+        out: a folder for the merged model, or None for that of its cell.
 
     Raises:
         InputError: if a model is neither a cell of the study nor a checkpoint, a merger is unknown, or arguments cannot be combined.
@@ -96,12 +96,12 @@ def read_request(
             raise InputError(f"{name}: named {names.count(name)} times; expected one model per task.")
     on_test = merging_of(study).unlabelled == "test"
     if not methods:
-        given = [key for key, value in (("surgery", surgery), ("out", out)) if value is not None]
-        if given:
-            raise InputError(f"--{given[0]}: needs --method, which says how to merge.")
+        options = [key for key, value in (("surgery", surgery), ("out", out)) if value is not None]
+        if options:
+            raise InputError(f"--{options[0]}: needs --method, which names the merger.")
         return MergeRequest(sources, *_of_group(study, sources), None, on_test)
     if out is not None and len(methods) > 1:
-        raise InputError(f"--out: a folder holds one model, but --method was given {len(methods)} times.")
+        raise InputError(f"--out: a folder holds one model, but there are {len(methods)} --method. Name one.")
     for method in methods:
         MERGERS.check(method)
     if out is not None:
@@ -112,7 +112,7 @@ def read_request(
 
 def merge_locks(study: Study, request: MergeRequest) -> list[Lock]:
     """Return the locks of the trainings that are read, and of the merged cells or the folder that is written."""
-    here = study_locks(study)
+    locks_folder = study_locks(study)
     locks = [
         Lock(cell_lock(study, source.cell, TRAINING), shared=True)
         for source in request.sources
@@ -120,17 +120,17 @@ def merge_locks(study: Study, request: MergeRequest) -> list[Lock]:
     ]
     locks += [Lock(cell_lock(study, cell, TRAINING)) for cell in request.cells()]
     if request.out is not None:
-        locks.append(Lock(here / "merged" / f"{digest(str(request.out.resolve()))[:16]}.lock"))
+        locks.append(Lock(locks_folder / "merged" / f"{digest(str(request.out.resolve()))[:16]}.lock"))
     if request.group is not None:
-        locks.append(Lock(here / "merging" / f"{request.group.id}.lock"))
+        locks.append(Lock(locks_folder / "merging" / f"{request.group.id}.lock"))
     return locks
 
 
 def notes_on_unlisted(study: Study, request: MergeRequest) -> list[str]:
-    """Return a note for each merged cell that the study does not list: tables omit it, and `endoarss clean` removes it."""
+    """Return a note for each merged cell that the study does not list."""
     listed = set(merged_cells(study))
     return [
-        f"{cell.id}: the study's key merging does not list this cell, so tables leave it out and `endoarss clean` removes it."
+        f"{cell.id}: the study's key merging does not list this cell, so tables leave it out and `endoarss clean` deletes it."
         for cell in request.cells()
         if cell not in listed
     ]
@@ -143,19 +143,21 @@ def _of_group(study: Study, sources: Sequence[Source]) -> tuple[tuple[tuple[str,
             return tuple((cell.merger, cell.surgery) for cell in group.merged), group
     known = "\n  ".join(" ".join(cell.id for cell in group.singles) for group in merging_groups(study))
     raise InputError(
-        f"--method: missing; study {study.name!r} does not merge {' and '.join(source.name for source in sources)} itself. Its own:\n"
+        f"--method: missing; study {study.name!r} does not list a merging of {' and '.join(source.name for source in sources)}. It lists:\n"
         f"  {known or '(none: it has no key merging)'}"
     )
 
 
 def _check_out(study: Study, out: Path) -> None:
-    """Raise InputError if a user's folder lies among the cells, holds another model, or cannot be created."""
+    """Raise InputError if the folder of --out lies among the cells, holds another model, or cannot be created."""
     if out == Path():
-        raise InputError("--out: expected the name of a folder, not this one.")
+        raise InputError("--out: expected a folder other than the working directory.")
     if out.resolve().is_relative_to((results_folder(study) / StudyOutput.CELLS).resolve()):
         raise InputError(f"--out {out}: lies among the study's cells. Name another folder.")
-    about = out / CellOutput.PROVENANCE
-    if (out / CellOutput.CHECKPOINT).exists() and (not about.is_file() or "merged_from" not in read_json(about)):
+    provenance = out / CellOutput.PROVENANCE
+    if (out / CellOutput.CHECKPOINT).exists() and (
+        not provenance.is_file() or "merged_from" not in read_json(provenance)
+    ):
         raise InputError(f"--out {out}: holds a model that was not merged. Name another folder.")
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Turn a study into the settings of a cell's model and training that `endoarss` takes."""
+"""Turn a study into the settings of `endoarss` for a cell's model and its training."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelS
     Args:
         study: the study.
         cell: a cell that is trained.
-        weights_sha256: SHA-256 of the file of pretrained weights, if there is one; the file is checked against it.
+        weights_sha256: expected SHA-256 of the file of pretrained weights, if there is a file.
     """
-    given = study.backbones[cell.backbone]
+    backbone = study.backbones[cell.backbone]
     labels, heads = labels_of(study, cell.dataset), study.heads
     return ModelSettings.from_dict(
         {
@@ -42,22 +42,22 @@ def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelS
             "classes": labels.classes,
             "activities": labels.activities,
             "input_size": study.input_size,
-            "network_size": given.network_size or 0,
+            "network_size": backbone.network_size or 0,
             "normalisation": study.normalisation,
             "align_corners": study.align_corners,
             "backbone_settings": {
-                "model": given.model,
-                "arguments": given.arguments,
+                "model": backbone.model,
+                "arguments": backbone.arguments,
                 "weights": _weights(study, cell, weights_sha256),
-                "output_stride": given.output_stride,
+                "output_stride": backbone.output_stride,
                 "lora": {**study.lora.as_dict(), "rank": cell.rank},
                 "sma": {
-                    "width": given.sma_width,
-                    "trained": given.sma_trained,
-                    "residual": given.sma_residual,
+                    "width": backbone.sma_width,
+                    "trained": backbone.sma_trained,
+                    "residual": backbone.sma_residual,
                 },
-                "token_map": given.token_map,
-                "with_sma": bool(given.sma),
+                "token_map": backbone.token_map,
+                "with_sma": bool(backbone.sma),
             },
             "architecture_settings": architecture_settings(study, cell.architecture),
             "heads": {"atrous_rates": (), **heads.as_dict()},
@@ -66,19 +66,19 @@ def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelS
 
 
 def _weights(study: Study, cell: Cell, sha256: str) -> dict[str, Any]:
-    given, file = study.backbones[cell.backbone].weights, weights_file(study, cell.backbone)
-    if isinstance(given, WeightsFile):
-        names = {key: value for key, value in given.as_dict().items() if key != "file"}
+    weights, file = study.backbones[cell.backbone].weights, weights_file(study, cell.backbone)
+    if isinstance(weights, WeightsFile):
+        names = {key: value for key, value in weights.as_dict().items() if key != "file"}
         return {"source": "file", "path": str(file), "sha256": sha256, **names}
-    return {"source": given}
+    return {"source": weights}
 
 
 def training_settings(study: Study, cell: Cell) -> TrainingSettings:
-    """Return the schedule and weighting of a cell's training."""
+    """Return the settings of a cell's training, such as schedule, weighting and augmentation."""
     schedule, training = schedule_of(study, cell), study.training
-    own = {field.name for field in fields(AugmentationSettings)}
-    changes = {key: value for key, value in training.augmentation.as_dict().items() if key in own}
-    corrupted = training_corruptions(study)
+    known = {field.name for field in fields(AugmentationSettings)}
+    augmentation = {key: value for key, value in training.augmentation.as_dict().items() if key in known}
+    corruptions = training_corruptions(study)
     return TrainingSettings(
         epochs=schedule.epochs,
         learning_rate=schedule.learning_rate,
@@ -90,8 +90,8 @@ def training_settings(study: Study, cell: Cell) -> TrainingSettings:
         decay_factor=schedule.decay.factor if schedule.decay else 1.0,
         weight_decay=training.weight_decay,
         drop_last=training.drop_last,
-        augmentation=AugmentationSettings(**changes),
-        corruption=image_corruption(corrupted) if corrupted else None,
+        augmentation=AugmentationSettings(**augmentation),
+        corruption=image_corruption(corruptions) if corruptions else None,
         precision=training.precision,
         compile={"auto": None, "yes": True, "no": False}[training.compile],
         checkpoint_every=training.checkpoint_every,
@@ -101,7 +101,8 @@ def training_settings(study: Study, cell: Cell) -> TrainingSettings:
 
 
 def describe(model: MultiTaskModel) -> str:
-    """Return in one line how many parameters train in each part of a model."""
+    """Return a line with the number of trained parameters, and of all parameters, of a model and of each of its parts."""
     trained, total = model.count_parameters()
-    parts = [f"{part} {some:,} of {of:,}" for part, (some, of) in model.parameters_by_part().items()]
+    counts = model.parameters_by_part().items()
+    parts = [f"{part} {trained_in_part:,} of {in_part:,}" for part, (trained_in_part, in_part) in counts]
     return f"{trained:,} of {total:,} parameters train: {', '.join(parts)}"

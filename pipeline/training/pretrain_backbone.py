@@ -1,4 +1,4 @@
-"""Pretrain a small ViT on generated scenes: the demo's substitute for DINOv2, because the demo downloads nothing."""
+"""Pretrain a small ViT on generated scenes. In the demo, which downloads no file, it takes the place of DINOv2."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.study.models import Study
 
 
 def pretrain_backbone(study: Study) -> None:
-    """Train the full ViT on activities and masks of scenes that no dataset contains, and save the ViT without heads.
+    """Train all weights of a ViT on activities and masks of scenes that no dataset contains, and save the ViT without heads.
 
     Raises:
         InputError: if the study has no pretraining.
@@ -29,40 +29,40 @@ def pretrain_backbone(study: Study) -> None:
     run, path = RunStart(), pretrained_file(study)
     if path is None:
         raise InputError(f"study {study.name!r} has no pretraining.")
-    given = pretraining_settings(study)
-    size = given["input_size"]
-    images, masks, activities = generate_scenes(given["scenes"], size, given["seed"])
-    seed_everything(given["seed"])
+    settings = pretraining_settings(study)
+    size = settings["input_size"]
+    images, masks, activities = generate_scenes(settings["scenes"], size, settings["seed"])
+    seed_everything(settings["seed"])
     model = build_model(
         ModelSettings.from_dict(
             {
-                "backbone": "dinov2",  # the plain ViT, without what is added in front of it later
+                "backbone": "dinov2",  # the ViT without SMA
                 "architecture": "hps",
                 "classes": CLASSES,
                 "activities": ACTIVITIES,
                 "input_size": size,
                 "backbone_settings": {
-                    "model": given["model"],
-                    "arguments": given["arguments"],
+                    "model": settings["model"],
+                    "arguments": settings["arguments"],
                     "weights": {"source": "none"},
                 },
                 "heads": {"segmentation_channels": 64, "activity_channels": 64, "atrous_rates": ()},
             }
         )
     )
-    training = TrainingSettings(given["epochs"], given["learning_rate"], 16, seed=given["seed"])
+    training = TrainingSettings(settings["epochs"], settings["learning_rate"], 16, seed=settings["seed"])
     history = train(model, LabelledImages(images, masks, activities), training, choose_device(), "pretrain")
     vit: Any = model.backbone.encoders[0].vit
     state = {name: tensor.cpu().contiguous() for name, tensor in vit.state_dict().items()}
-    # Time and machine are stored next to the weights, so that equal weights are equal bytes.
+    # Time and machine are in a file of their own, so that equal weights give equal files.
     with whole_file(path) as partial:
         save_tensors(state, partial)
-    about = {
+    entries = {
         **about_run(study, run, datasets=()),
         "synthetic": True,
-        "pretraining": given,
-        "seed": given["seed"],
+        "pretraining": settings,
+        "seed": settings["seed"],
         "last_epoch": history[-1],
         "sha256": sha256_of(path),
     }
-    write_provenance(path.with_suffix(".json"), about)
+    write_provenance(path.with_suffix(".json"), entries)

@@ -1,4 +1,4 @@
-"""Train one cell, predict on its test splits, and write the results. One process does all, because imports take seconds."""
+"""Train one cell, predict on its test splits, and write the results, all in one process, because imports take seconds."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ from pipeline.workflow.step_code import training_code_sha256
 
 
 def train_by_id(study: Study, cell: str) -> None:
-    """Train a cell by id; see `train_cell`. If that fails, save the reason for reports and status.
+    """Train the cell with this id, as `train_cell` does. If that fails, save the reason for reports and `endoarss status`.
 
     Raises:
-        InputError: if the study has no such cell, or it is merged.
+        InputError: if the study has no such cell, or the cell is a merged model.
     """
-    found = find_cell(study, cell)
-    if found.merger:
-        raise InputError(f"{found.id} is merged, not trained. Use endoarss merge.")
-    with failure_recorded(study, found):
-        train_cell(study, found)
+    training = find_cell(study, cell)
+    if training.merger:
+        raise InputError(f"{training.id} is merged, not trained. Use endoarss merge.")
+    with failure_recorded(study, training):
+        train_cell(study, training)
 
 
 def train_cell(study: Study, cell: Cell) -> None:
     """Train a cell and write its checkpoint, history, provenance and predictions.
 
-    A stopped training continues from its last epoch if settings, data, code, torch and device are the same.
+    A stopped training continues from its last saved epoch if settings, data, code, torch and device are the same.
 
     Raises:
         InputError: if a dataset is not built.
@@ -68,14 +68,14 @@ def train_cell(study: Study, cell: Cell) -> None:
     split = load_split(dataset_folder(study, cell.dataset), "train", study.input_size)
     model, weights = _build(study, cell)
     about_software = software()
-    decides = {
+    decisions = {
         "settings": cell_settings(study, cell),
         "manifest_sha256": sha256_of(dataset_files(study, cell.dataset)[0]),
         "weights": weights,
     }
     key = digest(
         {
-            **decides,
+            **decisions,
             "code": training_code_sha256(study, cell),
             "torch": torch.__version__,
             "device": about_software["device"],
@@ -91,16 +91,16 @@ def train_cell(study: Study, cell: Cell) -> None:
     choose = cell.select_on != "last"
     history = train(model, data, settings, device, cell.id, validate, choose, resume, observe)
     seconds = round(time.perf_counter() - started, 1)
-    origin = {**_origin(study, cell, model, split, fitted), **decides, **about_software}
-    with memory_explained(cell.id, device, "input_size, sma_width of the backbone, training.cells_per_gpu") as where:
-        where[0] = "its predictions"
+    origin = {**_origin(study, cell, model, split, fitted), **decisions, **about_software}
+    with memory_explained(cell.id, device, "input_size, sma_width of the backbone, training.cells_per_gpu") as activity:
+        activity[0] = "its predictions"
         predictions = predict_cell(study, cell, model)
         cost = {"training": _cost_of_training(history), "inference": cost_of_inference(study, cell, model)}
     with whole_files() as temporary:
         checkpoint = temporary(cell_folder(study, cell) / CellOutput.CHECKPOINT)
         save_checkpoint(model, checkpoint, masked_settings(origin))
         temporary(history_file(study, cell)).write_text(_as_csv(history), encoding="utf-8", newline="\n")
-        about = {
+        provenance = {
             **about_run(study, run, evaluated_on(study, cell.dataset)),
             **origin,
             "training_seconds": seconds,
@@ -108,12 +108,12 @@ def train_cell(study: Study, cell: Cell) -> None:
             "checkpoint_sha256": sha256_of(checkpoint),
             "predictions_sha256": save_predictions(study, cell, predictions, temporary),
         }
-        write_provenance(temporary(cell_folder(study, cell) / CellOutput.PROVENANCE), about)
+        write_provenance(temporary(cell_folder(study, cell) / CellOutput.PROVENANCE), provenance)
     resume.remove()
 
 
 def _build(study: Study, cell: Cell) -> tuple[MultiTaskModel, dict[str, str]]:
-    """Return the untrained model, and the source and the digest of its initial weights."""
+    """Return the untrained model, and source and SHA-256 of its initial weights."""
     file = weights_file(study, cell.backbone)
     sha256 = sha256_of(file) if file is not None and file.is_file() else ""
     seed_everything(cell.seed)
@@ -124,7 +124,7 @@ def _build(study: Study, cell: Cell) -> tuple[MultiTaskModel, dict[str, str]]:
 
 
 def _remove_earlier_provenance(study: Study, cell: Cell, continues: bool) -> None:
-    """Remove the provenance of an earlier training, so that its results do not count for this one; also its TensorBoard files."""
+    """Remove provenance (and, unless this training continues it, TensorBoard files) of an earlier training, which is no longer valid."""
     folder = cell_folder(study, cell)
     if not continues:
         shutil.rmtree(folder / CellOutput.TENSORBOARD, ignore_errors=True)
@@ -132,7 +132,7 @@ def _remove_earlier_provenance(study: Study, cell: Cell, continues: bool) -> Non
 
 
 def _origin(study: Study, cell: Cell, model: MultiTaskModel, split: Split, fitted: Split) -> dict[str, Any]:
-    """Return entries for the checkpoint's header, without time, commit and study, so that equal trainings give equal files."""
+    """Return entries for the checkpoint's header: without time, commit and name of the study, so that equal models give equal files."""
     weights = weights_file(study, cell.backbone)
     trained, total = model.count_parameters()
     return {
@@ -155,10 +155,8 @@ def _fitted_and_validation(
     dataset = dataset_folder(study, cell.dataset)
     if cell.select_on == "last" and study.training.score_every is None:
         return split, None
-    if cell.select_on in (
-        "last",
-        "test",
-    ):  # "last": scored for the history alone; "test": selected on it, as in the authors' code
+    if cell.select_on in ("last", "test"):
+        # With "last", test scores are only written to the history. With "test", they choose the epoch, as in the authors' code.
         test_split = load_split(dataset, "test", study.input_size)
         return split, functools.partial(validation_score, study, cell.dataset, test_split)
     fitted, held_out = split_validation(dataset, split)
@@ -172,7 +170,7 @@ def _tensorboard(study: Study, cell: Cell) -> Callable[[dict[str, float]], None]
 
 
 def _cost_of_training(history: History) -> dict[str, float]:
-    """Return median images per second and peak memory. A first epoch among several does not count, because kernels are chosen in it."""
+    """Return median images per second, and peak memory in MiB. The first of several epochs is not timed: kernels are chosen in it."""
     timed = history[1:] or history
     return {
         "images_per_second": statistics.median(row["images_per_second"] for row in timed),
@@ -182,7 +180,7 @@ def _cost_of_training(history: History) -> dict[str, float]:
 
 def initial_sha256(model: MultiTaskModel) -> str:
     """Return the hex SHA-256 of the weights of an untrained backbone from the hub, without adapters and SMA."""
-    added = ("shared_", "owned_")  # in the names of adapters and SMA
+    added = ("shared_", "owned_")  # parts of the names of tensors of adapters and SMA
     state = model.backbone.encoders.state_dict().items()
     return tensors_sha256((name, tensor) for name, tensor in state if not any(part in name for part in added))
 

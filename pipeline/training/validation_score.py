@@ -1,4 +1,4 @@
-"""The validation score, which selects an epoch or a merging coefficient, or shows how a training proceeds."""
+"""The validation score, which selects an epoch or a merging coefficient, or is written to the history of a training."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def validation_score(study: Study, dataset: str, split: Split, model: MultiTaskM
         pairs = zip(split.masks, predictions.masks, strict=True)
         masks = [count_mask(true, predicted, len(labels.classes)) for true, predicted in pairs]
     rows = rows_of_images(split, activity, masks)
-    scores = [s["value"] for s in scores_of(rows, labels) if s["metric"] in MAIN and not s["class"]]
-    return float(np.mean(scores))
+    scores = scores_of(rows, labels)
+    return float(np.mean([score["value"] for score in scores if score["metric"] in MAIN and not score["class"]]))

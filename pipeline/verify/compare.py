@@ -11,7 +11,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Difference:
-    """The first difference of two tables: where, found and expected value, and how many of how many rows differ."""
+    """The first difference of two tables: where it is, the found and the expected value, and how many of all rows differ."""
 
     where: str
     found: str
@@ -21,23 +21,24 @@ class Difference:
 
 
 def as_stored(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table as it is after writing and reading a file."""
+    """Return a table with the types that it has after it was written to a file and read."""
     stream = io.BytesIO()
     table.to_parquet(stream, index=False)
     return pd.read_parquet(stream)
 
 
 def difference(found: pd.DataFrame, expected: pd.DataFrame, keys: Sequence[str]) -> Difference | None:
-    """Return the first difference of two stored tables, or None if they are equal: columns, types, order of rows, and every value,
-    missing ones too.
+    """Return the first difference of two tables, or None if columns, types, order of rows and all values are equal. NaN equals NaN.
 
     Args:
-        keys: columns that tell readers which row it is.
+        found: a stored table.
+        expected: the table that it should equal, after `as_stored`.
+        keys: columns whose values name a row in messages.
     """
     total = len(expected)
     if list(found.columns) != list(expected.columns):
-        odd = [str(name) for name in [*found.columns, *expected.columns] if (name in found) != (name in expected)]
-        return Difference("columns", ", ".join(odd[:5]) or "another order", "the same columns", total, total)
+        in_one = [str(name) for name in [*found.columns, *expected.columns] if (name in found) != (name in expected)]
+        return Difference("columns", ", ".join(in_one[:5]) or "another order", "the same columns", total, total)
     if len(found) != total:
         return Difference("length", f"{len(found):,} rows", f"{total:,} rows", abs(len(found) - total), total)
     types = [name for name in found if found[name].dtype != expected[name].dtype]
@@ -49,7 +50,7 @@ def difference(found: pd.DataFrame, expected: pd.DataFrame, keys: Sequence[str])
         return None
     row = expected.index.get_loc(unequal.index[0])
     name = next(column for column in unequal.columns.unique(0) if unequal[column].iloc[0].notna().any())
-    about = {key: str(expected[key].iloc[row]) for key in keys if key in expected and key != name}
-    where = ", ".join(f"{key} {value}" for key, value in about.items() if value)
-    there, wanted = (str(table[name].iloc[row]) for table in (found, expected))
-    return Difference(f"{name} of {where}", there, wanted, len(unequal), total)
+    row_keys = {key: str(expected[key].iloc[row]) for key in keys if key in expected and key != name}
+    where = ", ".join(f"{key} {value}" for key, value in row_keys.items() if value)
+    found_value, expected_value = (str(table[name].iloc[row]) for table in (found, expected))
+    return Difference(f"{name} of {where}", found_value, expected_value, len(unequal), total)

@@ -24,47 +24,48 @@ _PACK = "Delete the folder arrays/ and run snakemake, or: endoarss step pack_dat
 
 def check_datasets(study: Study) -> Check:
     """Check images and masks against manifest.csv, arrays against arrays/<size>.json, and manifest and card against the provenance."""
-    check = Check("datasets", "pictures, masks and arrays")
+    check = Check("datasets", "images, masks and arrays")
     for dataset in study.datasets:
         folder = dataset_folder(study, dataset)
         if not all(path.is_file() for path in dataset_files(study, dataset)):
             check.gaps.append(f"{folder}: not built")
             continue
-        with check.survives(folder):
+        with check.collects_errors(folder):
             rows = read_manifest(folder)
             for row in tqdm(rows, desc=f"verify {folder.name}", unit="frame", mininterval=1.0):
                 for kind in ("image", "mask"):
                     check.checked += 1
                     _compare(check, folder / row[kind], row[f"{kind}_sha256"], "manifest.csv", f"{_BUILD} {dataset}.")
-            with check.survives(arrays_file(study, dataset)):
+            with check.collects_errors(arrays_file(study, dataset)):
                 _check_arrays(check, study, dataset, sorted({row["split"] for row in rows}))
-            with check.survives(dataset_provenance_file(study, dataset)):
+            with check.collects_errors(dataset_provenance_file(study, dataset)):
                 _check_provenance(check, study, dataset)
     return check
 
 
-def _compare(check: Check, path: Path, expected: str, whose: str, advice: str) -> None:
+def _compare(check: Check, path: Path, expected: str, record: str, advice: str) -> None:
+    """Compare a file with its digest in the file `record`."""
     if not path.is_file():
-        check.fail(path, "missing", f"a file of sha256 {expected[:12]}, as in {whose}", advice)
+        check.fail(path, "missing", f"a file of sha256 {expected[:12]}, the digest in {record}", advice)
     else:
-        check.compare_digest(path, sha256_of(path), expected, f"as in {whose}: it was changed", advice)
+        check.compare_digest(path, sha256_of(path), expected, f"the digest in {record}: the file was changed", advice)
 
 
 def _check_arrays(check: Check, study: Study, dataset: str, splits: list[str]) -> None:
     path, folder, size = arrays_file(study, dataset), dataset_folder(study, dataset), study.input_size
     recorded: dict[str, Any] = read_json(path).get("sha256", {}) if path.is_file() else {}
     if not recorded:
-        check.gaps.append(f"{path}: has no digests of arrays at {size} pixels")
+        check.gaps.append(f"{path}: missing, or holds no digests of arrays at {size} pixels")
         return
     for split in splits:
         arrays = arrays_folder(folder, split, size)
         expected = {f"{size}/{arrays.name}/{name}.npy" for name in ("images", "masks")}
         if set(recorded.get(split, {})) != expected:
-            other = min(recorded.get(split, {"none": ""}))
+            unexpected = min(recorded.get(split, {"none": ""}))
             check.fail(
                 path,
-                f"lists {other} for the split {split}",
-                f"{arrays.name}, made from this manifest",
+                f"lists {unexpected} for the split {split}",
+                f"{arrays.name}, as the manifest has it",
                 f"{_PACK} {dataset}.",
             )
             continue
@@ -78,9 +79,9 @@ def _check_arrays(check: Check, study: Study, dataset: str, splits: list[str]) -
 
 def _check_provenance(check: Check, study: Study, dataset: str) -> None:
     path = dataset_provenance_file(study, dataset)
-    if not check.has(path, "not there; who built the dataset is unknown"):
+    if not check.has(path, "missing; who built the dataset is unknown"):
         return
-    about = read_json(path)
+    provenance = read_json(path)
     for file in dataset_files(study, dataset):
-        _compare(check, file, about.get("sha256", {}).get(file.name, "none"), path.name, f"{_BUILD} {dataset}.")
-    compare_settings(check, path, about.get("settings", {}), dataset_settings(study, dataset))
+        _compare(check, file, provenance.get("sha256", {}).get(file.name, "none"), path.name, f"{_BUILD} {dataset}.")
+    compare_settings(check, path, provenance.get("settings", {}), dataset_settings(study, dataset))

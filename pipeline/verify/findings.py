@@ -12,12 +12,12 @@ from endoarss.errors import SettingsError
 from pipeline.errors import InputError
 from reports.errors import ResultsError
 
-_SHOWN = 20  # lines per kind; JSON has all
+_SHOWN_AT_MOST = 20  # findings per kind in the text; JSON has all
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A failure: where it is, what was found and expected, and what to do."""
+    """A file or value that is wrong: where it is, what was found and expected, and what to do."""
 
     where: str
     found: str
@@ -36,11 +36,13 @@ class Check:
     """A check of one kind of file.
 
     Attributes:
-        checked: number of things that were checked.
+        name: the check's name in the report.
+        what: what is checked, in the plural, e.g. "tables of rows and scores".
+        checked: number of files and tables that were checked.
         failures: what is wrong.
-        gaps: what is missing so far.
-        warnings: differences that are allowed.
-        told: further information.
+        gaps: what is missing, so that it could not be checked.
+        warnings: differences that may be harmless; a person should decide.
+        notes: further information.
     """
 
     name: str
@@ -49,30 +51,26 @@ class Check:
     failures: list[Failure] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def fail(self, where: object, found: str, expected: str = "", advice: str = "") -> None:
         """Add a failure; see `Failure`."""
         self.failures.append(Failure(str(where), found, expected, advice))
 
-    def compare_digest(self, path: object, found: str, expected: str, whose: str, advice: str) -> None:
-        """Add a failure if a SHA-256 is not the expected one; whose: where the expected one comes from."""
+    def compare_digest(self, path: object, found: str, expected: str, origin: str, advice: str) -> None:
+        """Add a failure if a file's SHA-256 is not the expected one. origin: where the expected one comes from, in words."""
         if found != expected:
-            self.fail(path, f"sha256 {found[:12]}", f"{str(expected)[:12]}, {whose}", advice)
+            self.fail(path, f"sha256 {found[:12]}", f"{str(expected)[:12]}, {origin}", advice)
 
-    def has(self, path: Path, otherwise: str = "not there") -> bool:
-        """Return whether a file exists; if not, add a gap with the text `otherwise`."""
+    def has(self, path: Path, gap: str = "missing") -> bool:
+        """Return whether a file exists; if not, add a gap with the text `gap`."""
         if not path.is_file():
-            self.gaps.append(f"{path}: {otherwise}")
+            self.gaps.append(f"{path}: {gap}")
         return path.is_file()
 
     @contextmanager
-    def survives(self, where: object) -> Iterator[None]:
-        """Add an error that a block raises as a failure, and continue, so that a verification reports everything.
-
-        Args:
-            where: the file or thing that the block looks at.
-        """
+    def collects_errors(self, where: object) -> Iterator[None]:
+        """Turn an error in the block into a failure of the file `where`, and continue, so that a verification reports everything."""
         try:
             yield
         except (InputError, SettingsError, ResultsError) as error:
@@ -80,31 +78,31 @@ class Check:
         except FileNotFoundError as error:
             self.fail(error.filename or where, "missing", "", "Run snakemake.")
         except Exception as error:  # a damaged file may raise anything
-            said = " ".join(str(error).split())[:200]
-            self.fail(where, f"cannot be checked ({type(error).__name__}: {said})", "a whole file", "Run snakemake.")
+            message = " ".join(str(error).split())[:200]
+            self.fail(where, f"cannot be checked ({type(error).__name__}: {message})", "a whole file", "Run snakemake.")
 
     def add(self, other: Check) -> None:
         """Add the findings of another check of the same kind."""
         self.checked += other.checked
-        for name in ("failures", "gaps", "warnings", "told"):
+        for name in ("failures", "gaps", "warnings", "notes"):
             getattr(self, name).extend(getattr(other, name))
 
     def lines(self) -> list[str]:
-        """Return the check as text: a line of counts, then every finding."""
+        """Return the check as text: a line of counts, then the findings."""
         counts = [f"{len(self.failures)} wrong"]
         counts += [f"{len(self.gaps)} missing"] if self.gaps else []
         counts += [f"{len(self.warnings)} to look at"] if self.warnings else []
-        found = [f"{self.name}: {self.checked:,} {self.what} checked, {', '.join(counts)}"]
-        for mark, all_of_kind in (
+        lines = [f"{self.name}: {self.checked:,} {self.what} checked, {', '.join(counts)}"]
+        for kind, findings in (
             ("wrong", self.failures),
-            ("look", self.warnings),
-            ("not there", self.gaps),
-            ("told", self.told),
+            ("look at", self.warnings),
+            ("missing", self.gaps),
+            ("note", self.notes),
         ):
-            found += [f"  {mark}: {one}" for one in all_of_kind[:_SHOWN]]
-            more = len(all_of_kind) - _SHOWN
-            found += [f"  {mark}: and {more:,} more"] if more > 0 else []
-        return found
+            lines += [f"  {kind}: {finding}" for finding in findings[:_SHOWN_AT_MOST]]
+            more = len(findings) - _SHOWN_AT_MOST
+            lines += [f"  {kind}: and {more:,} more"] if more > 0 else []
+        return lines
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Check that checkpoints still give the saved predictions: a sample of cells is loaded and predicts again."""
+"""Check that checkpoints still give the saved predictions: load a sample of cells, and predict again."""
 
 from __future__ import annotations
 
@@ -36,40 +36,45 @@ from pipeline.verify.compare import as_stored, difference
 from pipeline.verify.findings import Check
 from pipeline.verify.rows import is_packed
 
-ALIKE = 0.99
-"""On another device or version, a smaller share of equal pixels, activities or rows gives a warning."""
-_CONDITIONS = 2
-_AGAIN = "Get the files of one run back, or make the cell again: snakemake, endoarss train or merge."
+ENOUGH_EQUAL = 0.99
+"""With another device or other versions, a smaller share of equal pixels, activities or rows gives a warning."""
+_DRAWN_CORRUPTIONS = 2
+_RESTORE = "Restore the files of one run, or make the cell again: snakemake, endoarss train or merge."
 
 
 def check_predictions(study: Study, cells: Sequence[Cell], seed: int) -> Check:
-    """Load each cell and compare its predictions with predictions/<dataset>.npz; for the first with robustness results also the rows
-    under some conditions, drawn by `seed`, whose images are corrupted again.
+    """Load each cell, predict again, and compare with predictions/<dataset>.npz.
 
-    On the processor and with the packages of the training, without a GPU, answers must be the same bit for bit. Else the share
-    that is equal is told, and less than `ALIKE` is a warning.
+    For the first cell with robustness results, rows under two corruptions at one severity are compared too. On the processor and with the
+    packages of the training, and without a GPU, all bits must be equal. Otherwise a note gives the equal share, or a warning if the share
+    is below `ENOUGH_EQUAL`.
+
+    Args:
+        study: the study.
+        cells: the cells that predict again.
+        seed: draws the corruptions and the severity.
     """
-    check = Check("answers", "sets of answers given again")
+    check = Check("predictions", "sets of predictions made again")
     robust: Cell | None = None
-    for cell in tqdm(cells, desc="verify answers", unit="cell", mininterval=1.0):
+    for cell in tqdm(cells, desc="verify predictions", unit="cell", mininterval=1.0):
         checkpoint = cell_folder(study, cell) / CellOutput.CHECKPOINT
         if not checkpoint.is_file() or not (cell_folder(study, cell) / CellOutput.PROVENANCE).is_file():
-            check.gaps.append(f"{checkpoint}: not there")
+            check.gaps.append(f"{checkpoint}: missing, or it has no provenance.json")
             continue
         weights = weights_file(study, cell.backbone)
-        if weights is not None and not check.has(weights, f"not there; {cell.id} cannot predict without it"):
+        if weights is not None and not check.has(weights, f"missing; {cell.id} cannot predict without it"):
             continue
-        with check.survives(checkpoint):
-            model, other = load_cell(study, cell), differs_here(read_provenance(study, cell))
+        with check.collects_errors(checkpoint):
+            model, differences = load_cell(study, cell), differs_here(read_provenance(study, cell))
             for dataset in evaluated_on(study, cell.dataset):
-                with check.survives(predictions_file(study, cell, dataset)):
-                    _check_predictions(check, study, cell, dataset, model, other)
+                with check.collects_errors(predictions_file(study, cell, dataset)):
+                    _check_predictions(check, study, cell, dataset, model, differences)
             if robust is None and is_evaluated(study, cell):
                 robust = cell
                 _check_robust_rows(check, study, cell, model, random.Random(seed))
-    asked = [cell.id for cell in cells if cell in robust_models(study)]
-    if robust is None and asked:
-        check.gaps.append(f"robustness of {', '.join(asked)}: not evaluated yet")
+    robust_ids = [cell.id for cell in cells if cell in robust_models(study)]
+    if robust is None and robust_ids:
+        check.gaps.append(f"robustness of {', '.join(robust_ids)}: not evaluated yet")
     return check
 
 
@@ -79,100 +84,108 @@ def is_evaluated(study: Study, cell: Cell) -> bool:
 
 
 def sample(study: Study, count: int, seed: int) -> list[Cell]:
-    """Return some trained cells, drawn by a seed, in the study's order; one with robustness results is among them if there is one."""
+    """Draw trained cells by a seed. One of them has robustness results, if any cell has. Return them in the study's order."""
     rng = random.Random(seed)
     trained = [cell for cell in models_of(study) if (cell_folder(study, cell) / CellOutput.PROVENANCE).is_file()]
     robust = [cell for cell in trained if is_evaluated(study, cell)]
-    first = rng.sample(robust, min(1, count, len(robust)))
-    others = [cell for cell in trained if cell not in first]
-    chosen = {*first, *rng.sample(others, min(count - len(first), len(others)))}
-    return [cell for cell in trained if cell in chosen]
+    drawn_robust = rng.sample(robust, min(1, count, len(robust)))
+    others = [cell for cell in trained if cell not in drawn_robust]
+    drawn = {*drawn_robust, *rng.sample(others, min(count - len(drawn_robust), len(others)))}
+    return [cell for cell in trained if cell in drawn]
 
 
-def differs_here(about: dict[str, Any]) -> list[str]:
-    """Return what differs from the machine and packages in a provenance; a GPU always counts as different."""
+def differs_here(provenance: dict[str, Any]) -> list[str]:
+    """Return how this machine and its packages differ from those in a provenance; a GPU always counts as a difference."""
     here = {**software(), "processor": processor_name()}
-    found = [
-        f"{key} {about.get(key)}, here {here[key]}" for key in ("device", "processor") if about.get(key) != here[key]
-    ]
-    then: dict[str, str] = about.get("packages", {})
-    found += [f"{name} {then.get(name)}, here {now}" for name, now in here["packages"].items() if then.get(name) != now]
-    return found or ([] if here["device"].startswith("CPU") else ["a GPU"])
+    then = [(key, provenance.get(key), here[key]) for key in ("device", "processor")]
+    packages: dict[str, str] = provenance.get("packages", {})
+    then += [(name, packages.get(name), now) for name, now in here["packages"].items()]
+    differences = [f"{name} {value}, here {now}" for name, value, now in then if value != now]
+    return differences or ([] if here["device"].startswith("CPU") else ["a GPU"])
 
 
 def _check_predictions(
-    check: Check, study: Study, cell: Cell, dataset: str, model: MultiTaskModel, other: Sequence[str]
+    check: Check, study: Study, cell: Cell, dataset: str, model: MultiTaskModel, differences: Sequence[str]
 ) -> None:
     path = predictions_file(study, cell, dataset)
     if not path.is_file() or not is_packed(study, dataset):
-        check.gaps.append(f"{path if not path.is_file() else dataset_folder(study, dataset)}: not there")
+        check.gaps.append(f"{path if not path.is_file() else dataset_folder(study, dataset)}: missing")
         return
-    part = load_split(dataset_folder(study, dataset), "test", study.input_size)
-    kept, given = read_predictions(path, part.frame_ids, labels_of(study, dataset)), predictions_of(model, part)
+    split = load_split(dataset_folder(study, dataset), "test", study.input_size)
+    saved, repeated = read_predictions(path, split.frame_ids, labels_of(study, dataset)), predictions_of(model, split)
     check.checked += 1
-    shares = _equal_shares(kept, given)
+    shares = _equal_shares(saved, repeated)
     if shares is None:
-        check.fail(path, "answers to other tasks, or of another size", "those that the checkpoint gives", _AGAIN)
+        check.fail(path, "predictions for other tasks, or of another size", "those of the checkpoint", _RESTORE)
         return
-    _judge(check, str(path), shares, "the checkpoint's answers", other, read_provenance(study, cell))
+    _report_shares(check, str(path), shares, "the checkpoint's predictions", differences, read_provenance(study, cell))
 
 
-def _equal_shares(kept: SavedPredictions, given: SavedPredictions) -> dict[str, float] | None:
-    """Return the share of equal values by kind; None if they cannot be compared."""
-    found = {}
+def _equal_shares(saved: SavedPredictions, repeated: SavedPredictions) -> dict[str, float] | None:
+    """Return the share of equal pixels, activities and confidences; None if tasks or shapes differ."""
+    shares = {}
     for name, what in (("masks", "pixels"), ("activity", "activities"), ("confidence", "confidences")):
-        then, now = getattr(kept, name), getattr(given, name)
+        then, now = getattr(saved, name), getattr(repeated, name)
         if (then is None) != (now is None) or (then is not None and then.shape != now.shape):
             return None
         if then is not None:
-            found[what] = float(np.mean(then == now))
-    return found
+            shares[what] = float(np.mean(then == now))
+    return shares
 
 
-def _judge(
-    check: Check, where: str, shares: dict[str, float], whose: str, other: Sequence[str], about: dict[str, Any]
+def _report_shares(
+    check: Check,
+    where: str,
+    shares: dict[str, float],
+    repeated: str,
+    differences: Sequence[str],
+    provenance: dict[str, Any],
 ) -> None:
-    """Add a failure if bits differ on the same machine and packages, else a warning if too many do."""
+    """Add a failure, a warning or a note if saved values in the file `where` are not all equal to `repeated` ones (in words).
+
+    Args:
+        shares: the share of equal values, by what they are.
+        differences: how machine and packages differ from those in `provenance`; without any, all bits must be equal.
+    """
     if all(share == 1 for share in shares.values()):
         return
-    shown = ", ".join(f"{share:.4%} of {what}" for what, share in shares.items())
-    if not other:
-        code, then = code_version(), about.get("code", {})
+    equal = f"equal to {repeated} in " + ", ".join(f"{share:.4%} of {what}" for what, share in shares.items())
+    if not differences:
+        code, then = code_version(), provenance.get("code", {})
         since = "" if code == then else f" The code has changed since commit {then.get('commit', 'unknown')[:12]}."
-        found = f"equal to {whose} in {shown}"
-        check.fail(where, found, "the same bits on this processor with these packages", f"{_AGAIN}{since}")
+        check.fail(where, equal, "the same bits on this processor with these packages", f"{_RESTORE}{since}")
         return
-    line = f"{where}: equal to {whose} in {shown}; machine or packages differ ({'; '.join(other)})."
-    # Confidences are floats, whose last bits differ with any change.
-    alike = all(share >= ALIKE for what, share in shares.items() if what != "confidences")
-    (check.told if alike else check.warnings).append(line)
+    line = f"{where}: {equal}; machine or packages differ ({'; '.join(differences)})."
+    # Confidences are floats: their last bits differ on most other machines.
+    enough = all(share >= ENOUGH_EQUAL for what, share in shares.items() if what != "confidences")
+    (check.notes if enough else check.warnings).append(line)
 
 
 def _check_robust_rows(check: Check, study: Study, cell: Cell, model: MultiTaskModel, rng: random.Random) -> None:
-    _, path, about, _ = robustness_files(study, cell)
+    _, path, provenance_file, _ = robustness_files(study, cell)
     if not is_packed(study, cell.dataset):
-        check.gaps.append(f"{dataset_folder(study, cell.dataset)}: not there")
+        check.gaps.append(f"{dataset_folder(study, cell.dataset)}: missing")
         return
-    asked = conditions_of(study)
-    names = set(rng.sample(asked.corruptions, min(_CONDITIONS, len(asked.corruptions))))
-    severity = rng.choice(asked.severities)
-    drawn = replace(asked, corruptions=tuple(n for n in asked.corruptions if n in names), severities=(severity,))
-    part = load_split(dataset_folder(study, cell.dataset), "test", study.input_size)
+    conditions = conditions_of(study)
+    names = set(rng.sample(conditions.corruptions, min(_DRAWN_CORRUPTIONS, len(conditions.corruptions))))
+    severity = rng.choice(conditions.severities)
+    corruptions = tuple(name for name in conditions.corruptions if name in names)
+    drawn = replace(conditions, corruptions=corruptions, severities=(severity,))
+    split = load_split(dataset_folder(study, cell.dataset), "test", study.input_size)
     model.precision = "float32"
     with tempfile.TemporaryDirectory() as folder:
-        subject = ModelUnderTest(cell.id, ModelPredictor(model), Path(folder))
-        evaluate([subject], part, labels_of(study, cell.dataset), drawn, workers=0)
-        made, _ = gather(subject, drawn)
+        model_under_test = ModelUnderTest(cell.id, ModelPredictor(model), Path(folder))
+        evaluate([model_under_test], split, labels_of(study, cell.dataset), drawn, workers=0)
+        measured, _ = gather(model_under_test, drawn)
     stored = read_table(path)
     clean = stored["corruption"] == CLEAN
-    chosen = stored[clean | (stored["corruption"].isin(names) & (stored["severity"] == severity))].reset_index(
-        drop=True
-    )
+    stored_rows = stored[clean | (stored["corruption"].isin(names) & (stored["severity"] == severity))]
     check.checked += 1 + len(names)
-    found = difference(chosen, as_stored(made), ["corruption", "severity", "mask_warped", "frame_id"])
-    if found is None:
+    keys = ["corruption", "severity", "mask_warped", "frame_id"]
+    first = difference(stored_rows.reset_index(drop=True), as_stored(measured), keys)
+    if first is None:
         return
-    where = f"{path}, {found.where}: {found.found} instead of {found.expected}"
-    shares = {f"the rows of clean, {', '.join(drawn.corruptions)} at severity {severity}": 1 - found.rows / found.total}
-    written = read_json(about)
-    _judge(check, where, shares, "those measured again", differs_here(written), written)
+    where = f"{path}, {first.where}: {first.found} instead of {first.expected}"
+    shares = {f"the rows of clean, {', '.join(drawn.corruptions)} at severity {severity}": 1 - first.rows / first.total}
+    provenance = read_json(provenance_file)
+    _report_shares(check, where, shares, "rows measured again", differs_here(provenance), provenance)

@@ -1,4 +1,4 @@
-"""Check that saved rows and scores agree with the saved predictions. Needs no model."""
+"""Check that saved rows and scores agree with the saved predictions, without a model."""
 
 from __future__ import annotations
 
@@ -33,41 +33,42 @@ from pipeline.verify.compare import as_stored, difference
 from pipeline.verify.findings import Check
 
 _EVALUATE = "Evaluate the cell again, or run snakemake."
-_PREDICT = "Get the file back, or: endoarss evaluate --again."
-_ROBUSTNESS = "Get the file back, or evaluate the cell's robustness again."
+_PREDICT = "Restore the file, or: endoarss evaluate --again."
+_ROBUSTNESS = "Restore the file, or evaluate the cell's robustness again."
 _COLLECT = "Run snakemake, or: endoarss step collect_results."
+_ROWS = ("rows", "tables of rows and scores")  # name and content of the check
 
 
 def check_rows(study: Study, workers: int) -> Check:
-    """Measure the rows of every cell and reference again and compare them bit by bit; compare the scores in
-    metrics.json summed up again from rows, those under corruptions too.
+    """Check rows and scores of every cell and of the reference predictions, under corruption too.
+
+    Rows on clean images are measured again from predictions, and every bit must be equal. Scores in metrics.json are computed again from
+    rows.
 
     Args:
-        workers: processes at most.
+        study: the study.
+        workers: the largest number of processes.
     """
     work: list[tuple[Callable[[Check, Study, Any], None], Any]] = [(_check_cell, cell) for cell in models_of(study)]
     work += [(_check_references, dataset) for dataset in paths.evaluated_datasets(study)]
     lacking = missing_robust_models(study)
     work += [(_check_robust_scores, cell) for cell in robust_models(study) if cell not in lacking]
     check = Check(*_ROWS)
-    for found in ordered_map(partial(_do, study), work, workers, "verify rows", "table"):
-        check.add(found)
+    for part in ordered_map(partial(_check_in_process, study), work, workers, "verify rows", "table"):
+        check.add(part)
     return check
 
 
-_ROWS = ("rows", "tables of rows and scores")
-
-
-def _do(study: Study, work: tuple[Callable[[Check, Study, Any], None], Any]) -> Check:
+def _check_in_process(study: Study, work: tuple[Callable[[Check, Study, Any], None], Any]) -> Check:
     """Return the check of one cell or dataset; it runs in its own process."""
-    (make, what), check = work, Check(*_ROWS)
-    with check.survives(what):
-        make(check, study, what)
+    (run, cell_or_dataset), check = work, Check(*_ROWS)
+    with check.collects_errors(cell_or_dataset):
+        run(check, study, cell_or_dataset)
     return check
 
 
 def is_packed(study: Study, dataset: str) -> bool:
-    """Return whether the test images of a dataset are stored at the study's size, because a verification makes none."""
+    """Return whether the test images of a dataset are stored at the study's size. A verification does not make them."""
     folder = dataset_folder(study, dataset)
     if not all((folder / name).is_file() for name in ("manifest.csv", "dataset.json")):
         return False
@@ -78,18 +79,18 @@ def _check_cell(check: Check, study: Study, cell: Cell) -> None:
     if not (cell_folder(study, cell) / paths.CellOutput.PROVENANCE).is_file():
         return  # reported by the check of settings
     digests = read_json(cell_folder(study, cell) / paths.CellOutput.PROVENANCE).get("predictions_sha256") or {}
-    whole: dict[str, Any] = {}
+    scores_by_dataset: dict[str, Any] = {}
     for dataset in evaluated_on(study, cell.dataset):
-        with check.survives(paths.rows_file(study, cell, dataset)):
+        with check.collects_errors(paths.rows_file(study, cell, dataset)):
             scores = _check_rows_of(check, study, cell, dataset, digests.get(dataset))
             if scores is not None:
-                whole[dataset] = scores
-    if len(whole) == len(evaluated_on(study, cell.dataset)):
-        _compare_scores(check, cell_folder(study, cell) / paths.CellOutput.METRICS, whole)
+                scores_by_dataset[dataset] = scores
+    if len(scores_by_dataset) == len(evaluated_on(study, cell.dataset)):
+        _compare_scores(check, cell_folder(study, cell) / paths.CellOutput.METRICS, scores_by_dataset)
 
 
 def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest: str | None) -> dict[str, float] | None:
-    """Compare predictions, rows and scores of a cell on one dataset. Return the scores of the test set, or None without rows."""
+    """Compare predictions, rows and scores of a cell on one dataset. Return the scores of the whole test set, or None without rows."""
     path, predictions = paths.rows_file(study, cell, dataset), paths.predictions_file(study, cell, dataset)
     if predictions.is_file():
         _compare_digest(check, predictions, digest, _PREDICT)
@@ -99,23 +100,23 @@ def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest:
     if not is_packed(study, dataset):
         check.gaps.append(f"{dataset_folder(study, dataset)}: not built at this size; {path} cannot be measured again")
     elif not predictions.is_file():
-        check.gaps.append(f"{predictions}: not there; {path} cannot be measured again")
+        check.gaps.append(f"{predictions}: missing; {path} cannot be measured again")
     else:
-        with check.survives(predictions):
-            made = measure_saved_predictions(study, cell, dataset)
-            _compare(check, path, stored, made, "its predictions", _EVALUATE)
+        with check.collects_errors(predictions):
+            measured = measure_saved_predictions(study, cell, dataset)
+            _compare(check, path, stored, measured, "its predictions", _EVALUATE)
     scores = scores_of(stored, labels_of(study, dataset))
-    of = {"predictions_sha256": sha256_of(predictions)} if predictions.is_file() else {}
-    _compare_scores(check, paths.scores_file(study, cell, dataset), {"protocol": STANDARD, "scores": scores} | of)
+    scored = {"predictions_sha256": sha256_of(predictions)} if predictions.is_file() else {}
+    _compare_scores(check, paths.scores_file(study, cell, dataset), {"protocol": STANDARD, "scores": scores} | scored)
     return scores_of_whole(scores)
 
 
 def _check_references(check: Check, study: Study, dataset: str) -> None:
     files = paths.reference_files(study, dataset)
-    lost = [path for path in files.values() if not path.is_file()]
-    if lost or not is_packed(study, dataset):
+    missing = [path for path in files.values() if not path.is_file()]
+    if missing or not is_packed(study, dataset):
         check.gaps.append(
-            f"{lost[0] if lost else dataset_folder(study, dataset)}: not there; no reference is measured again"
+            f"{missing[0] if missing else dataset_folder(study, dataset)}: missing; references cannot be measured again"
         )
         return
     rows = rows_of_references(study, dataset)
@@ -125,68 +126,73 @@ def _check_references(check: Check, study: Study, dataset: str) -> None:
 
 
 def _check_robust_scores(check: Check, study: Study, cell: Cell) -> None:
-    metrics, rows, about = paths.robustness_files(study, cell)[:3]
-    _compare_digest(check, rows, read_json(about).get("per_image_sha256"), _ROBUSTNESS)
+    metrics, rows, provenance = paths.robustness_files(study, cell)[:3]
+    _compare_digest(check, rows, read_json(provenance).get("per_image_sha256"), _ROBUSTNESS)
     scores = scores_by_condition(read_table(rows), labels_of(study, cell.dataset))
     check.checked += 1
     _compare_json(check, metrics, read_json(metrics).get("scores"), scores, rows.name)
 
 
 def _compare_digest(check: Check, path: Path, expected: str | None, advice: str) -> None:
-    """Compare a digest with the provenance, unless an earlier version wrote no digest."""
+    """Compare a file with its digest in provenance.json. Earlier versions of the project wrote no digest (`expected` is None)."""
     if expected is not None:
-        check.compare_digest(path, sha256_of(path), expected, "as provenance.json says: it is another file", advice)
+        check.compare_digest(
+            path, sha256_of(path), expected, "the digest in provenance.json: the file was changed", advice
+        )
 
 
 def _compare(
     check: Check,
     path: Path,
     stored: pd.DataFrame,
-    made: pd.DataFrame,
-    what: str,
+    measured: pd.DataFrame,
+    origin: str,
     advice: str,
     keys: Sequence[str] = ("frame_id",),
 ) -> None:
+    """Compare a stored table with one measured again from `origin`, which is in words and in the plural."""
     check.checked += 1
-    found = difference(stored, as_stored(made), keys)
-    if found is not None:
-        where = f"{path}, {found.where} ({found.rows:,} of {found.total:,} rows differ)"
-        check.fail(where, found.found, f"{found.expected}, which {what} give", advice)
+    first = difference(stored, as_stored(measured), keys)
+    if first is not None:
+        where = f"{path}, {first.where} ({first.rows:,} of {first.total:,} rows differ)"
+        check.fail(where, first.found, f"{first.expected}, which {origin} give", advice)
 
 
-def _compare_scores(check: Check, path: Path, wanted: dict[str, Any]) -> None:
+def _compare_scores(check: Check, path: Path, computed: dict[str, Any]) -> None:
     if not check.has(path):
         return
     check.checked += 1
     stored = read_json(path)
-    if "predictions_sha256" not in wanted:
-        stored.pop("predictions_sha256", None)  # the scored file is missing, so it cannot be compared
-    _compare_json(check, path, stored, wanted, paths.ROWS)
+    if "predictions_sha256" not in computed:
+        stored.pop("predictions_sha256", None)  # without the predictions, their digest cannot be compared
+    _compare_json(check, path, stored, computed, paths.ROWS)
 
 
-def _compare_json(check: Check, path: Path, stored: Any, wanted: Any, whose: str) -> None:
-    # As read from a file, with NaN as text, because NaN is not equal to itself.
-    then, now = (_values(json.loads(json.dumps(given), parse_constant=str)) for given in (stored, wanted))
-    odd = [name for name in {**now, **then} if then.get(name, "nothing") != now.get(name, "nothing")]
-    if odd:
-        found, expected = (given.get(odd[0], "nothing") for given in (then, now))
-        where = f"{path}, {odd[0]} ({len(odd):,} of {len(now):,} values differ)"
-        check.fail(where, str(found), f"{expected}, which {whose} gives", _EVALUATE)
+def _compare_json(check: Check, path: Path, stored: Any, computed: Any, origin: str) -> None:
+    # Both as if read from a file, with NaN as text, because NaN is not equal to itself.
+    found, expected = (_values(json.loads(json.dumps(content), parse_constant=str)) for content in (stored, computed))
+    different = [name for name in {**expected, **found} if found.get(name, "nothing") != expected.get(name, "nothing")]
+    if different:
+        name = different[0]
+        where = f"{path}, {name} ({len(different):,} of {len(expected):,} values differ)"
+        computed_value = f"{expected.get(name, 'nothing')}, which {origin} gives"
+        check.fail(where, str(found.get(name, "nothing")), computed_value, _EVALUATE)
 
 
 def _values(content: Any, name: str = "") -> dict[str, Any]:
-    """Return every value by its description."""
+    """Return every number and text in JSON content by a description of its place. name: the description of the content's place."""
     if isinstance(content, dict):
-        if {"metric", "value"} <= set(content):
-            odd = {key: value for key, value in content.items() if key not in ("metric", "value", "n") and value != ""}
-            about = ", ".join([str(content["metric"]), *(f"{key} {odd[key]}" for key in sorted(odd))])
-            return {f"{name}{about}": content["value"]}
+        if {"metric", "value"} <= set(content):  # a score
+            keys = sorted(key for key in content if key not in ("metric", "value", "n") and content[key] != "")
+            score = ", ".join([str(content["metric"]), *(f"{key} {content[key]}" for key in keys)])
+            return {f"{name}{score}": content["value"]}
         return {inner: value for key in content for inner, value in _values(content[key], f"{name}{key} ").items()}
     if isinstance(content, list):
-        return {inner: value for one in content for inner, value in _values(one, name).items()}
+        return {inner: value for item in content for inner, value in _values(item, name).items()}
     return {name.strip(): content}
 
 
+# The columns that name a row of results.parquet in messages.
 _KEYS = (
     "dataset",
     "backbone",
@@ -206,23 +212,27 @@ def check_results(study: Study) -> Check:
     if not check.has(path, "not collected yet"):
         return check
     datasets = paths.evaluated_datasets(study)
-    # The other files that results are collected from; a copy of the results alone lacks them.
+    # Results are collected from these files too. Somebody who received only the results does not have them.
     needed = [dataset_folder(study, dataset) / "manifest.csv" for dataset in datasets]
     needed += [path for dataset in datasets for path in paths.reference_files(study, dataset).values()]
-    lost = [one for one in needed if not one.is_file()]
-    if lost:
-        check.gaps.append(f"{lost[0]}: not there; {path} cannot be gathered again")
+    missing = [file for file in needed if not file.is_file()]
+    if missing:
+        check.gaps.append(f"{missing[0]}: missing; {path} cannot be collected again")
     else:
-        with check.survives(path):
-            made = gather_results(study, study.protocol)
-            _compare(check, path, read_table(path), made, "the saved rows", _COLLECT, _KEYS)
-            check.checked = len(made)
-    about = paths.results_provenance_file(study)
-    if not check.has(about, "not there; what the results were collected from is unknown"):
+        with check.collects_errors(path):
+            collected = gather_results(study, study.protocol)
+            _compare(check, path, read_table(path), collected, "the saved rows", _COLLECT, _KEYS)
+            check.checked = len(collected)
+    provenance = paths.results_provenance_file(study)
+    if not check.has(provenance, "missing; what the results were collected from is unknown"):
         return check
-    with check.survives(about):
-        expected = str(read_json(about).get("results_sha256"))
+    with check.collects_errors(provenance):
+        expected = str(read_json(provenance).get("results_sha256"))
         check.compare_digest(
-            path, sha256_of(path), expected, f"as in {about.name}: it belongs to another run", _COLLECT
+            path,
+            sha256_of(path),
+            expected,
+            f"the digest in {provenance.name}: the file belongs to another run",
+            _COLLECT,
         )
     return check

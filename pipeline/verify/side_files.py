@@ -24,27 +24,27 @@ _DRAW = "Run snakemake, or: endoarss step draw_leakage."
 
 
 def check_side_files(study: Study) -> Check:
-    """Check the values of history.csv, gallery.npz, representations.npz and similarity.json, and list files that are not checked."""
+    """Check history.csv, gallery.npz, representations.npz and similarity.json, and note which files are not checked."""
     check = Check("side files", "histories, gallery masks, representations and similarities")
-    lacking, not_robust = missing_models(study), missing_robust_models(study)
+    missing, not_robust = missing_models(study), missing_robust_models(study)
     for cell in trainings_of(study):
-        if cell not in lacking:
-            with check.survives(paths.history_file(study, cell)):
+        if cell not in missing:
+            with check.collects_errors(paths.history_file(study, cell)):
                 _check_history(check, study, cell)
     for cell in robust_models(study):
         if cell not in not_robust:
-            with check.survives(paths.robustness_files(study, cell).gallery):
+            with check.collects_errors(paths.robustness_files(study, cell).gallery):
                 _check_gallery(check, study, cell)
     for group in merging_groups(study):
         path = paths.representations_file(study, group)
-        with check.survives(path):
+        with check.collects_errors(path):
             if check.has(path):
                 read_representations(path)
                 check.checked += 1
     if leakage_datasets(study):
-        with check.survives(paths.similarity_file(study)):
+        with check.collects_errors(paths.similarity_file(study)):
             _check_similarity(check, study)
-    _list_others(check, study)
+    _note_unchecked(check, study)
     return check
 
 
@@ -55,24 +55,24 @@ def _check_history(check: Check, study: Study, cell: Cell) -> None:
     check.checked += 1
     epochs, expected = read_history(path).epoch.tolist(), schedule_of(study, cell).epochs
     if epochs != list(range(1, expected + 1)):
-        check.fail(path, f"{len(epochs)} rows, the last of epoch {epochs[-1]:g}", f"epochs 1 to {expected}", _TRAIN)
+        check.fail(path, f"{len(epochs)} rows, the last is epoch {epochs[-1]:g}", f"epochs 1 to {expected}", _TRAIN)
 
 
 def _check_gallery(check: Check, study: Study, cell: Cell) -> None:
     path = paths.robustness_files(study, cell).gallery
-    frames, kept = read_gallery(path, len(labels_of(study, cell.dataset).classes))
+    frames, masks = read_gallery(path, len(labels_of(study, cell.dataset).classes))
     check.checked += 1
     folder = dataset_folder(study, cell.dataset)
     if not (folder / "manifest.csv").is_file():
         check.gaps.append(f"{folder}: not built; the images of {path} cannot be compared with it")
         return
     rows = read_manifest(folder)
-    odd = sorted(set(frames) - {row["frame_id"] for row in rows if row["split"] == "test"})
-    if odd:
-        check.fail(path, f"holds the image {odd[0]!r}", "images of the test split", _ROBUSTNESS)
-    strange = sorted({name for name, _ in kept} - {"", *known_corruptions()})
-    if strange:
-        check.fail(path, f"holds masks under {strange[0]!r}", "corruptions that are known", _ROBUSTNESS)
+    unexpected = sorted(set(frames) - {row["frame_id"] for row in rows if row["split"] == "test"})
+    if unexpected:
+        check.fail(path, f"holds the image {unexpected[0]!r}", "images of the test split", _ROBUSTNESS)
+    unknown = sorted({name for name, _ in masks} - {"", *known_corruptions()})
+    if unknown:
+        check.fail(path, f"holds masks under {unknown[0]!r}", "known corruptions", _ROBUSTNESS)
 
 
 def _check_similarity(check: Check, study: Study) -> None:
@@ -86,17 +86,18 @@ def _check_similarity(check: Check, study: Study) -> None:
                 path, f"holds the dataset {dataset!r}", f"datasets of the study: {', '.join(study.datasets)}", _DRAW
             )
         elif not splits:
-            check.fail(path, f"no split of {dataset}", "random_by_activity, and by_sequence", _DRAW)
+            check.fail(path, f"no split of {dataset}", "random_by_activity and by_sequence", _DRAW)
 
 
-def _list_others(check: Check, study: Study) -> None:
-    """List the files that a verification does not check."""
+def _note_unchecked(check: Check, study: Study) -> None:
+    """Note the files that a verification does not check."""
     groups: dict[str, list[Path]] = {
         "tables": paths.table_files(study),
         "figures": paths.figure_files(study),
         "the page": [paths.report_file(study)],
         "paper.tex": [paths.paper_file(study)],
     }
-    listed = [f"{name} ({there})" for name, files in groups.items() if (there := sum(path.is_file() for path in files))]
-    if listed:
-        check.told.append(f"not checked: {', '.join(listed)}; `endoarss report` makes them again from verified files.")
+    counts = {name: sum(path.is_file() for path in files) for name, files in groups.items()}
+    unchecked = ", ".join(f"{name} ({count})" for name, count in counts.items() if count)
+    if unchecked:
+        check.notes.append(f"not checked: {unchecked}; `endoarss report` makes them again from verified files.")

@@ -1,4 +1,4 @@
-"""Verify a study: compute digests again, score saved predictions again, and predict again with a sample of models."""
+"""Verify a study: compute digests and scores again, and predict again with a sample of models."""
 
 from __future__ import annotations
 
@@ -21,18 +21,14 @@ from pipeline.verify.side_files import check_side_files
 
 
 def print_verification(
-    study: Study, count: int, chosen: Sequence[str], seed: int, workers: int, json_file: Path | None
+    study: Study, count: int, cell_ids: Sequence[str], seed: int, workers: int, json_file: Path | None
 ) -> None:
-    """Verify a study and print what was found, without secrets.
-
-    Args:
-        study, count, chosen, seed, workers: as `verify` takes them.
-        json_file: where everything that was found goes as JSON.
+    """Verify a study as `verify` does, print the report without secrets, and write all of it to a JSON file if one is named.
 
     Raises:
-        InputError: if something is not what it should be; and as `verify`.
+        InputError: if the report has failures; and as for `verify`.
     """
-    report = verify(study, count, chosen, seed, workers)
+    report = verify(study, count, cell_ids, seed, workers)
     print(masked(report.show()))
     if json_file is not None:
         write_json(json_file, masked_content(report.as_dict()))
@@ -40,17 +36,20 @@ def print_verification(
         raise InputError(f"study {study.name!r}: {report.failures} failures, see above.")
 
 
-def verify(study: Study, count: int = 3, chosen: Sequence[str] = (), seed: int = 0, workers: int = 1) -> Report:
-    """Run all checks of a study, from the quickest to the slowest. Nothing of the study is changed.
+def verify(study: Study, count: int = 3, cell_ids: Sequence[str] = (), seed: int = 0, workers: int = 1) -> Report:
+    """Run all checks of a study, from the quickest to the slowest. No file of the study is changed.
 
     Args:
-        count: cells whose checkpoints are loaded; with 0 torch is not imported. chosen: ids of these cells instead of a sample.
-        seed: draws the sample. workers: processes that measure.
+        study: the study.
+        count: number of cells, drawn at random, that predict again; with 0 torch is not imported.
+        cell_ids: ids of cells that predict again, instead of a sample.
+        seed: draws the sample.
+        workers: number of processes that measure.
 
     Raises:
-        InputError: if the study has no such cell, or a merged model that is named is not there.
+        InputError: if the study has no such cell, or a named merged model is missing.
     """
-    cells = [find_cell(study, cell) for cell in chosen]
+    cells = [find_cell(study, cell) for cell in cell_ids]
     for cell in cells:
         check_made(study, cell)
     checks = [
@@ -64,13 +63,15 @@ def verify(study: Study, count: int = 3, chosen: Sequence[str] = (), seed: int =
     if cells or count:
         from pipeline.verify.predictions import check_predictions, sample
 
-        checks.append(_guarded("answers", lambda: check_predictions(study, cells or sample(study, count, seed), seed)))
+        checks.append(
+            _guarded("predictions", lambda: check_predictions(study, cells or sample(study, count, seed), seed))
+        )
     return Report(study.name, study_digest(study), checks)
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Check:
     """Return a check, or the error that stopped it, so that the other checks still run."""
-    stopped = Check(name, "things")
-    with stopped.survives(f"the check of {name}"):
+    stopped = Check(name, "files")
+    with stopped.collects_errors(f"the check of {name}"):
         return check()
     return stopped

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.import_closure import ROOT, imported_packages
 
-# Packages whose import name differs from the installed name by more than "_" for "-".
+# Packages whose import name is not their installed name with "_" in place of "-".
 _INSTALLED_AS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
@@ -20,7 +20,7 @@ _INSTALLED_AS = {
     "yaml": "pyyaml",
 }
 
-# Packages that read settings or show progress. Another version of them computes the same.
+# Packages that only read settings or show progress, so results do not depend on their versions.
 _NOT_COMPUTING = {
     "click",
     "dvc",
@@ -41,31 +41,31 @@ def decisions(settings: Mapping[str, Any], code: tuple[str, ...]) -> dict[str, A
 
 
 def code_digests(code: tuple[str, ...]) -> dict[str, str]:
-    """Return the hex SHA-256 of each file of code. Files outside the project are named without their machine's folders."""
-    found: dict[str, str] = {}
+    """Return the hex SHA-256 of each file of code, by its path; files outside the project have only their folder and file name."""
+    digests: dict[str, str] = {}
     for file in code:
         path = Path(file)
         name = file if not path.is_absolute() else "/".join(path.parts[-2:])
-        found[name] = _sha256_of(ROOT / path)
-    return found
+        digests[name] = _sha256_of(ROOT / path)
+    return digests
 
 
 def differing_keys(now: Any, then: Any, deep: bool) -> list[str]:
     """Return the keys whose values differ between two JSON-like contents, e.g. ["schedule.epochs"].
 
     Args:
-        now: one content.
-        then: the other.
+        now: the present content.
+        then: the earlier content.
         deep: whether to compare inside values that are dictionaries.
     """
     if not isinstance(now, dict) or not isinstance(then, dict):
         return [] if now == then else [""]
-    found = []
+    differing = []
     for key in sorted({*now, *then}):
-        one, other = now.get(key), then.get(key)
-        inner = differing_keys(one, other, deep) if deep else [""] * (one != other)
-        found += [f"{key}.{rest}" if rest else key for rest in inner]
-    return found
+        value_now, value_then = now.get(key), then.get(key)
+        inner = differing_keys(value_now, value_then, deep) if deep else [""] * (value_now != value_then)
+        differing += [f"{key}.{rest}" if rest else key for rest in inner]
+    return differing
 
 
 @cache

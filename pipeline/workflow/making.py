@@ -1,4 +1,4 @@
-"""Make results: remove the old records first, and record what decided the new results. Rules and commands by hand both use it."""
+"""Make results: delete the old records first, and record what decided the new results. Rules and commands by hand use this module."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from pipeline.errors import InputError
 from pipeline.io.known_digests import KnownDigests
-from pipeline.workflow.result import Result, made_upstream
+from pipeline.workflow.result import Result, upstream_digests
 
 
 @contextmanager
@@ -19,71 +19,72 @@ def making(
     Args:
         results: the results that the block makes, upstream first.
         digests: remembered digests.
-        by_rule: whether Snakemake makes them; then old files are deleted first. By hand they stay until they are replaced.
-        refreshed: results that were made before and of which the block replaces some files.
+        by_rule: whether Snakemake runs the block; then old files are deleted first. In a command by hand they stay until they are replaced.
+        refreshed: results that were made before; the block replaces some of their files.
 
     Raises:
         InputError: if an input was changed after it was made, or a file is missing at the end.
     """
-    made = made_upstream(results)
+    digest_of = upstream_digests(results)
     _check_upstream(results, digests, refreshed)
-    begun = {one.done: one.begin(made) for one in results}
-    earlier = {one.done: one.earlier_record() for one in refreshed}
-    for one in results:
-        one.forget(content=by_rule)
+    new_records = {result.done: result.new_record(digest_of) for result in results}
+    earlier_records = {result.done: result.earlier_record() for result in refreshed}
+    for result in results:
+        result.delete_record(with_files=by_rule)
     try:
         yield
     except BaseException:
-        for one in results:
-            record = one.earlier_record()
-            if record and not one.changed_files(record, digests, read=True):
+        for result in results:
+            record = result.earlier_record()
+            if record and not result.changed_files(record, digests, read=True):
                 with suppress(OSError):  # the disk may be full
-                    one.restore_done()  # by hand, the old result is still there
+                    result.restore_done()  # a command by hand failed, and the old files are unchanged
         raise
-    for one in refreshed:
-        if record := earlier[one.done]:
-            made[one.done] = one.finish(record, digests)
-    for one in results:
-        for other in one.upstream:
-            if other.done in made and (other.done in begun or other.done in earlier):
-                begun[one.done]["upstream"][str(other.done)] = made[other.done]
-        if by_rule or one.is_there():  # by hand, reports may be made from some results only, and are then never current
-            made[one.done] = one.finish(begun[one.done], digests)
+    for result in refreshed:
+        if record := earlier_records[result.done]:
+            digest_of[result.done] = result.finish(record, digests)
+    for result in results:
+        for upstream in result.upstream:
+            if upstream.done in digest_of and (upstream.done in new_records or upstream.done in earlier_records):
+                new_records[result.done]["upstream"][str(upstream.done)] = digest_of[upstream.done]
+        # A command by hand may make a report from the existing results only. If files are missing then, the report is not recorded.
+        if by_rule or result.is_complete():
+            digest_of[result.done] = result.finish(new_records[result.done], digests)
 
 
 def are_current(results: Sequence[Result], digests: KnownDigests) -> bool:
-    """Return whether all results are current. If they are, done.json of each is restored if Snakemake deleted it.
+    """Return whether all results are current. If they are, write each done.json again, because Snakemake may have deleted it.
 
-    Inputs that were made again may have the same bytes as before. Then the results need not be made again.
+    A planned result can turn out to be current: its inputs were made again, and have the same bytes as before.
     """
-    made = made_upstream(results)
-    for one in results:
-        record = one.earlier_record()
+    digest_of = upstream_digests(results)
+    for result in results:
+        record = result.earlier_record()
         if record is not None:
-            made[one.done] = record["made"]
-    for one in results:
-        record = one.earlier_record()
-        if record is None or one.why_stale(record, made) or one.changed_files(record, digests, read=True):
+            digest_of[result.done] = record["made"]
+    for result in results:
+        record = result.earlier_record()
+        if record is None or result.why_stale(record, digest_of) or result.changed_files(record, digests, read=True):
             return False
-    for one in results:
-        one.restore_done()
+    for result in results:
+        result.restore_done()
     digests.save()
     return bool(results)
 
 
 def _check_upstream(results: Sequence[Result], digests: KnownDigests, refreshed: Sequence[Result]) -> None:
-    """Raise InputError if an input was changed after it was made. Inputs of results about the whole study are checked by `verify`."""
-    checked = {one.done for one in (*results, *refreshed)}
-    for result in (one for one in results if one.name):
-        for one in result.upstream:
-            record = None if one.done in checked else one.record()
-            checked.add(one.done)
+    """Raise InputError if an input was changed after it was made. `endoarss verify` checks inputs of results about the whole study."""
+    checked = {result.done for result in (*results, *refreshed)}
+    for result in (result for result in results if result.name):
+        for upstream in result.upstream:
+            record = None if upstream.done in checked else upstream.record()
+            checked.add(upstream.done)
             # Only the step that packs images into arrays reads the images themselves.
-            folders = one.step != "build_dataset" or result.step == "pack_dataset"
-            changed = one.changed_files(record, digests, read=True, folders=folders) if record else []
+            folders = upstream.step != "build_dataset" or result.step == "pack_dataset"
+            changed = upstream.changed_files(record, digests, read=True, folders=folders) if record else []
             if changed:
                 raise InputError(
-                    f"{changed[0]}: was changed after {one.step} made it. "
-                    f"Delete {one.done}; the next snakemake makes it again."
+                    f"{changed[0]}: was changed after {upstream.step} made it. "
+                    f"Delete {upstream.done}; the next snakemake makes it again."
                 )
     digests.save()

@@ -18,21 +18,21 @@ from pipeline.results.paths import StudyOutput
 from pipeline.study.folders import results_folder
 from pipeline.study.loading import load_study
 from pipeline.study.models import Study
+from pipeline.workflow.failed_program import last_output
 from pipeline.workflow.plan import set_plan_times, stale_results
 from pipeline.workflow.results_of_study import ResultsOfStudy
-from pipeline.workflow.system_said import last_words
 from pipeline.workflow.use_study import NAMES, PARAMS, names_for_dvc
 
 HOW_TO_INSTALL = (
     "It belongs to the extra `workflow`: pip install 'endoarss[workflow]', or make setup, which installs everything."
 )
-_SHOWN = 8
-_RECORDED = (StudyOutput.CELLS, StudyOutput.MERGING, StudyOutput.REFERENCES, StudyOutput.FIGURES, StudyOutput.TABLES)
-"""The folders that DVC stores as a whole."""
+_SHOWN_AT_MOST = 8
+_IN_DVC = (StudyOutput.CELLS, StudyOutput.MERGING, StudyOutput.REFERENCES, StudyOutput.FIGURES, StudyOutput.TABLES)
+"""The folders of results/<study> that DVC stores whole, with every file in them."""
 
 
 def record() -> str:
-    """Record the results of the study in params.yaml in DVC, so that `dvc repro` makes nothing. Return what to do next.
+    """Record in DVC the results of the study that params.yaml holds; `dvc repro` then finds all of them current. Return what to do next.
 
     Raises:
         InputError: if a result is stale, the folder holds files that the study does not have, or DVC fails.
@@ -43,24 +43,24 @@ def record() -> str:
     if stale:
         raise InputError(
             f"{PARAMS}: {len(stale)} results are not current. Run `snakemake --cores 2` first. `dvc checkout` restores missing "
-            f"results that were recorded.\n{_some([f'{path}: {why}' for path, why in stale.items()])}"
+            f"results that were recorded.\n{_first_lines([f'{path}: {why}' for path, why in stale.items()])}"
         )
-    recorded = [results_folder(study) / name for name in _RECORDED]
-    prunable = [one.path for one in find_prunable_files(study, studies_in_use(study)).delete]
-    dropped = [str(path) for path in prunable if any(path.is_relative_to(folder) for folder in recorded)]
-    if dropped:
+    folders = [results_folder(study) / name for name in _IN_DVC]
+    prunable = [file.path for file in find_prunable_files(study, studies_in_use(study)).delete]
+    undeclared = [str(path) for path in prunable if any(path.is_relative_to(folder) for folder in folders)]
+    if undeclared:
         raise InputError(
-            f"{results_folder(study)}: holds {len(dropped)} files or folders that the study does not have, and DVC would store "
-            f"them too. `endoarss clean --yes` deletes them.\n{_some(dropped)}"
+            f"{results_folder(study)}: holds {len(undeclared)} files or folders that the study does not have, and DVC would store "
+            f"them too. `endoarss clean --yes` deletes them.\n{_first_lines(undeclared)}"
         )
-    committed = _dvc("commit", "--force")  # without --quiet, which would hide why it fails
+    committed = _dvc("commit", "--force")  # --quiet would hide why it fails
     if committed.returncode:
-        raise InputError(f"dvc commit: {last_words(committed, '.dvc')}")
+        raise InputError(f"dvc commit: {last_output(committed, '.dvc')}")
     return f"{len(results.all)} results recorded in dvc.lock. Commit it, then `dvc push`."
 
 
 def restore() -> str:
-    """Check that results from `dvc pull` or a copy are current, and tell Snakemake. Return what to print.
+    """Check that results from `dvc pull` or a copy are current, and set their times for Snakemake. Return what to print.
 
     Raises:
         InputError: if a result is missing or stale; the message says what differs.
@@ -71,8 +71,8 @@ def restore() -> str:
     if stale:
         lines = [*changes, *(f"{path}: {why}" for path, why in stale.items() if not changes)]
         raise InputError(
-            f"{len(stale)} of {len(results.all)} results do not agree with {PARAMS} and this code. `dvc pull` brings what is missing, "
-            f"and `snakemake` makes what differs.\n{_some(lines)}"
+            f"{len(stale)} of {len(results.all)} results do not agree with {PARAMS} and this code. `dvc pull` fetches missing results, "
+            f"and `snakemake` makes the others again.\n{_first_lines(lines)}"
         )
     return "All results are current: neither `snakemake` nor `dvc repro` has anything to do."
 
@@ -99,6 +99,6 @@ def _dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
 
 
-def _some(lines: list[str]) -> str:
-    more = f"\n  and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
-    return "\n".join(f"  {line.strip()}" for line in lines[:_SHOWN]) + more
+def _first_lines(lines: list[str]) -> str:
+    more = f"\n  and {len(lines) - _SHOWN_AT_MOST} more" if len(lines) > _SHOWN_AT_MOST else ""
+    return "\n".join(f"  {line.strip()}" for line in lines[:_SHOWN_AT_MOST]) + more

@@ -1,4 +1,4 @@
-"""A result: the files that a step makes together, all that decides them, and the done.json next to them that records it."""
+"""A result: the files that a step makes together, and the done.json next to them, which records what decided them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pipeline.redaction import masked_content
 from pipeline.results.paths import DECIDED_BY, DONE
 from pipeline.workflow.decisions import code_digests, decisions, differing_keys
 
-OTHERWISE = "made otherwise"
-"""The reason why a result is stale if its settings, code or packages changed."""
-_RECORD = ("decided_by", "made", "upstream", "files", "folders")
+OTHER_DECISIONS = "made with other settings, code or packages"
+"""The reason why a result is stale after its settings, code or packages changed."""
+_DONE_KEYS = ("decided_by", "made", "upstream", "files", "folders")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,47 +28,47 @@ class Result:
 
     Attributes:
         step: name of the rule, e.g. "train_cell".
-        name: name among the results of the rule, e.g. the id of the cell; empty if there is one per study.
+        name: name among the results of the rule, e.g. the id of the cell; empty if the rule has one result per study.
         done: done.json, or <name>.done.json. It is the one output that Snakemake knows of.
-        decides: returns the settings (JSON-like, resolved) and the files of code that decide the result. It is called only for results
-            that are made or planned, not for their inputs.
+        settings_and_code: returns the settings (JSON-like, resolved) and the files of code that decide the result. It is called only
+            for results that are made or planned, not for their inputs.
         upstream: the results that it is made from.
-        files: its files; their digests are recorded.
-        folders: its folders of many files; one digest is recorded per folder.
-        beside: further files that must exist, with provenance: when and by whom the result was made.
+        files: its files; done.json records a digest per file.
+        folders: its folders of many files; done.json records a digest per folder.
+        side_files: further files that must exist, such as provenance (when and by whom the result was made). No digest is recorded.
     """
 
     step: str
     name: str
     done: Path
-    decides: Callable[[], tuple[Mapping[str, Any], tuple[str, ...]]]
+    settings_and_code: Callable[[], tuple[Mapping[str, Any], tuple[str, ...]]]
     upstream: tuple[Result, ...]
     files: tuple[Path, ...]
     folders: tuple[Path, ...] = ()
-    beside: tuple[Path, ...] = ()
+    side_files: tuple[Path, ...] = ()
 
     @property
-    def decided(self) -> Path:
+    def decided_by_file(self) -> Path:
         """decided_by.json, next to done.json: all that decided the result, for people to read."""
         return self.done.with_name(self.done.name.replace(DONE, DECIDED_BY))
 
     @cached_property
     def decided_by(self) -> str:
         """The digest of settings, code and versions of packages. Upstream results are compared separately."""
-        return digest(self._about)
+        return digest(self._decisions)
 
     @cached_property
-    def _decided(self) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-        return self.decides()
+    def _settings_and_code(self) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        return self.settings_and_code()
 
     @cached_property
-    def _about(self) -> dict[str, Any]:
-        return decisions(*self._decided)
+    def _decisions(self) -> dict[str, Any]:
+        return decisions(*self._settings_and_code)
 
     @cached_property
     def level(self) -> int:
-        """Length of the longest chain of upstream results."""
-        return 1 + max((one.level for one in self.upstream), default=0)
+        """Number of results in the longest chain that ends with this one."""
+        return 1 + max((result.level for result in self.upstream), default=0)
 
     def record(self) -> dict[str, Any] | None:
         """Return the content of done.json, or None if it is missing or not valid."""
@@ -76,26 +76,26 @@ class Result:
 
     def earlier_record(self) -> dict[str, Any] | None:
         """Return the content of decided_by.json. Snakemake deletes done.json before a job, but not this file."""
-        return _record(self.decided)
+        return _record(self.decided_by_file)
 
-    def why_stale(self, record: Mapping[str, Any] | None, upstream: Mapping[Path, str]) -> str:
+    def why_stale(self, record: Mapping[str, Any] | None, digest_of: Mapping[Path, str]) -> str:
         """Return why the result is stale, or an empty string if it is current.
 
         Args:
             record: content of done.json.
-            upstream: `made` of each existing upstream result, by its done.json.
+            digest_of: the digest `made` of each existing upstream result, by its done.json.
         """
         if record is None:
             return "not made yet"
         if record["decided_by"] != self.decided_by:
-            return OTHERWISE
-        made_from, wanted = record["upstream"], {str(one.done): upstream.get(one.done) for one in self.upstream}
-        for path in sorted({*made_from, *wanted}):
-            if path not in wanted or path not in made_from or wanted[path] not in (None, made_from[path]):
+            return OTHER_DECISIONS
+        then, now = record["upstream"], {str(result.done): digest_of.get(result.done) for result in self.upstream}
+        for path in sorted({*then, *now}):
+            if path not in now or path not in then or now[path] not in (None, then[path]):
                 return f"made from another {Path(path).parent.name if Path(path).name == DONE else Path(path).stem}"
-        lost = [path for path in self._paths() if not path.exists()]
-        if lost:
-            return f"{lost[0].name} is missing"
+        missing = [path for path in self._paths() if not path.exists()]
+        if missing:
+            return f"{missing[0].name} is missing"
         return ""
 
     def differences(self, record: Mapping[str, Any]) -> list[str]:
@@ -104,12 +104,16 @@ class Result:
         Args:
             record: content of decided_by.json.
         """
-        settings, code = self._decided
-        now = {"settings": masked_content(settings), "code": code_digests(code), "packages": self._about["packages"]}
+        settings, code = self._settings_and_code
+        now = {
+            "settings": masked_content(settings),
+            "code": code_digests(code),
+            "packages": self._decisions["packages"],
+        }
         return [
             f"{kind} {key}"
-            for kind, one in now.items()
-            for key in differing_keys(json.loads(json.dumps(one)), record.get(kind), deep=kind == "settings")
+            for kind, content in now.items()
+            for key in differing_keys(json.loads(json.dumps(content)), record.get(kind), deep=kind == "settings")
         ]
 
     def changed_files(
@@ -120,7 +124,7 @@ class Result:
         Args:
             record: content of done.json.
             digests: remembered digests.
-            read: whether to read files that were never read on this machine; if not, only their sizes are compared.
+            read: whether to read files that were never read on this machine. If not, only their sizes are compared.
             folders: whether to compare folders.
         """
         changed = []
@@ -136,61 +140,61 @@ class Result:
             changed.append(Path(error.filename or self.done))
         return changed
 
-    def begin(self, upstream: Mapping[Path, str]) -> dict[str, Any]:
-        """Return the record of a result that is about to be made: all that decides it now."""
-        recorded = {str(one.done): upstream[one.done] for one in self.upstream if one.done in upstream}
+    def new_record(self, digest_of: Mapping[Path, str]) -> dict[str, Any]:
+        """Return the record of a result before it is made, so without its files. digest_of: as for `why_stale`."""
+        recorded = {str(result.done): digest_of[result.done] for result in self.upstream if result.done in digest_of}
         return {
             "decided_by": self.decided_by,
             "upstream": recorded,
-            **self._about,
-            "code": code_digests(self._decided[1]),
+            **self._decisions,
+            "code": code_digests(self._settings_and_code[1]),
         }
 
-    def forget(self, content: bool) -> None:
-        """Delete done.json because the result is made again; with `content` the result itself too, as Snakemake deletes outputs."""
-        for path in (self.done, *((self.decided, *self.files, *self.beside) if content else ())):
+    def delete_record(self, with_files: bool) -> None:
+        """Delete done.json before the result is made again; `with_files`: its files too, as Snakemake deletes outputs."""
+        for path in (self.done, *((self.decided_by_file, *self.files, *self.side_files) if with_files else ())):
             path.unlink(missing_ok=True)
 
-    def finish(self, begun: dict[str, Any], digests: KnownDigests) -> str:
-        """Write done.json and decided_by.json of a result that was made. Return `made`, the digest of its files.
+    def finish(self, new_record: dict[str, Any], digests: KnownDigests) -> str:
+        """Complete the record that `new_record` returned, and write done.json and decided_by.json. Return `made`, a digest of all files.
 
         Raises:
             InputError: if a file is missing that the step should have made.
         """
-        lost = [path for path in self._paths() if not path.exists()]
-        if lost:
-            raise InputError(f"{self.step}: {lost[0]} is missing, although the step ended.")
+        missing = [path for path in self._paths() if not path.exists()]
+        if missing:
+            raise InputError(f"{self.step}: {missing[0]} is missing, although the step ended.")
         files = {str(path): [digests.of_file(path), path.stat().st_size] for path in self.files}
         folders = {str(folder): digests.of_folder(folder) for folder in self.folders}
-        made = digest([sorted(one[0] for one in files.values()), sorted(folders.values())])
-        record = {**begun, "made": made, "files": files, "folders": folders}
-        write_json(self.decided, {**record, "settings": masked_content(begun["settings"])})
-        write_json(self.done, {key: record[key] for key in _RECORD})
+        made = digest([sorted(sha256 for sha256, _ in files.values()), sorted(folders.values())])
+        record = {**new_record, "made": made, "files": files, "folders": folders}
+        write_json(self.decided_by_file, {**record, "settings": masked_content(new_record["settings"])})
+        write_json(self.done, {key: record[key] for key in _DONE_KEYS})
         digests.save()
         return made
 
-    def is_there(self) -> bool:
+    def is_complete(self) -> bool:
         """Return whether all files of the result exist."""
         return all(path.exists() for path in self._paths())
 
     def restore_done(self) -> None:
-        """Write done.json again from decided_by.json, if the result turned out to be current."""
+        """Write done.json again from decided_by.json, because the result is still current."""
         record = self.earlier_record()
         assert record is not None
-        write_json(self.done, {key: record[key] for key in _RECORD})
+        write_json(self.done, {key: record[key] for key in _DONE_KEYS})
 
     def _paths(self) -> Iterator[Path]:
-        yield from (*self.files, *self.folders, *self.beside)
+        yield from (*self.files, *self.folders, *self.side_files)
 
 
-def made_upstream(results: Sequence[Result]) -> dict[Path, str]:
-    """Return `made` of each existing upstream result of the given results, by its done.json."""
-    found: dict[Path, str] = {}
-    for one in {one.done: one for result in results for one in result.upstream}.values():
-        record = one.record()
+def upstream_digests(results: Sequence[Result]) -> dict[Path, str]:
+    """Return the digest `made` of each existing upstream result of the given results, by its done.json."""
+    digest_of: dict[Path, str] = {}
+    for upstream in {upstream.done: upstream for result in results for upstream in result.upstream}.values():
+        record = upstream.record()
         if record is not None:
-            found[one.done] = record["made"]
-    return found
+            digest_of[upstream.done] = record["made"]
+    return digest_of
 
 
 def _record(path: Path) -> dict[str, Any] | None:

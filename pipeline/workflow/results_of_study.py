@@ -1,6 +1,6 @@
 """All results of a study: their steps, settings, code, inputs and files.
 
-Rules, commands and the record of versions use this module. Each step has one function with the name of its rule.
+Rules, commands by hand, and recording in DVC use this module. Each rule has a method of the same name.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ _Method = TypeVar("_Method", bound=Callable[..., Result])
 
 
 def _once(make: _Method) -> _Method:
-    """Return each result of a study from one object, so that equal inputs are the same object everywhere."""
+    """Make a method return the same object for the same arguments, so that each result of a study is one object."""
 
-    def remembered(self: ResultsOfStudy, *key: Any) -> Result:
+    def cached(self: ResultsOfStudy, *key: Any) -> Result:
         if (make.__name__, key) not in self._made:
             self._made[make.__name__, key] = make(self, *key)
         return self._made[make.__name__, key]
 
-    return remembered  # type: ignore[return-value]
+    return cached  # type: ignore[return-value]
 
 
 class ResultsOfStudy:
-    """The results of one study; each object is created when it is asked for.
+    """The results of one study; each `Result` is created at its first use.
 
     Args:
         study: the study.
@@ -66,22 +66,22 @@ class ResultsOfStudy:
     @cached_property
     def all(self) -> list[Result]:
         """All results that `rule all` asks for and their inputs, upstream first."""
-        found: dict[Path, Result] = {}
+        by_done: dict[Path, Result] = {}
 
         def add(result: Result) -> None:
-            if result.done not in found:
-                for one in result.upstream:
-                    add(one)
-                found[result.done] = result
+            if result.done not in by_done:
+                for upstream in result.upstream:
+                    add(upstream)
+                by_done[result.done] = result
 
         for name in self.study.datasets:
             add(self.check_sources(name))
         for result in self.of_report():
             add(result)
-        return list(found.values())
+        return list(by_done.values())
 
     def of_models(self) -> list[Result]:
-        """The trained and merged models with their scores, clean and under corruption."""
+        """The trained and merged models and their scores, on images as they are and under corruption."""
         return [*self._evaluated, *(self.represent_group(group) for group in merging_groups(self.study))]
 
     def of_report(self) -> list[Result]:
@@ -116,12 +116,12 @@ class ResultsOfStudy:
     def check_sources(self, dataset: str) -> Result:
         """Return the doctor's report on the raw trees of a dataset."""
         file = paths.doctor_file(self.study, dataset)
-        # Without the doctor's own code, because a check that runs again would build the dataset again.
+        # The doctor's own code is left out: if it counted, each change of it would build the dataset again.
         return Result(
             "check_sources",
             dataset,
             file.with_suffix(".done.json"),
-            lambda: self._of_raw_trees(dataset),
+            lambda: self._settings_and_code_of_raw_trees(dataset),
             self.trees_of(dataset),
             (file,),
         )
@@ -134,7 +134,7 @@ class ResultsOfStudy:
             "build_dataset",
             dataset,
             folder / "done.json",
-            lambda: self._of_raw_trees(dataset),
+            lambda: self._settings_and_code_of_raw_trees(dataset),
             self.trees_of(dataset),
             tuple(paths.dataset_files(self.study, dataset)),
             (folder / "images", folder / "masks"),
@@ -167,16 +167,16 @@ class ResultsOfStudy:
             lambda: (pretraining_settings(self.study), code_of_pretraining()),
             (),
             (file,),
-            beside=(file.with_suffix(".json"),),
+            side_files=(file.with_suffix(".json"),),
         )
 
     @_once
     def train_cell(self, cell: Cell) -> Result:
         """Return a trained model and its predictions."""
-        return self._model("train_cell", cell, (cell,), beside=(paths.history_file(self.study, cell),))
+        return self._model("train_cell", cell, (cell,), side_files=(paths.history_file(self.study, cell),))
 
     def merge_models(self, cell: Cell, singles: tuple[Cell, ...] = ()) -> Result:
-        """Return a merged model and its predictions. singles: its single-task models, if the study does not list it."""
+        """Return a merged model and its predictions. singles: its single-task models, if the study does not list the merged one."""
         group = self._groups.get(cell)
         return self._merge_cell(cell, group.singles if group else singles)
 
@@ -210,7 +210,7 @@ class ResultsOfStudy:
             cell.id,
             folder / CellOutput.ROWS / "done.json",
             lambda: ({"input_size": self.study.input_size}, code_of("pipeline.evaluation.evaluate_cell")),
-            (self.model(cell), *self._loaded(datasets)),
+            (self.model(cell), *self._built_and_packed(datasets)),
             (
                 folder / CellOutput.METRICS,
                 *(paths.scores_file(self.study, cell, dataset) for dataset in datasets),
@@ -221,14 +221,14 @@ class ResultsOfStudy:
     @_once
     def corrupt_images(self, dataset: str) -> Result:
         """Return the stored corrupted test images of a dataset."""
-        mark = paths.corrupted_done_file(self.study, dataset)
+        done_file = paths.corrupted_done_file(self.study, dataset)
         return Result(
             "corrupt_images",
             dataset,
-            mark.with_name("done.json"),
+            done_file.with_name("done.json"),
             lambda: (self._conditions(), code_of_robustness("pipeline.evaluation.corrupt_images", self.study)),
-            self._loaded([dataset]),
-            (mark,),
+            self._built_and_packed([dataset]),
+            (done_file,),
         )
 
     @_once
@@ -244,21 +244,21 @@ class ResultsOfStudy:
                 self._conditions(),
                 code_of_robustness("pipeline.evaluation.evaluate_robustness", self.study, cell),
             ),
-            (self.model(cell), *self._loaded([cell.dataset]), *corrupted),
+            (self.model(cell), *self._built_and_packed([cell.dataset]), *corrupted),
             (files.scores, files.rows, files.gallery),
-            beside=(files.provenance,),
+            side_files=(files.provenance,),
         )
 
     @_once
     def score_references(self, dataset: str) -> Result:
         """Return the scores of reference predictions."""
-        read = dict.fromkeys([dataset, GENERALISATION.get(dataset, dataset)])
+        datasets = dict.fromkeys([dataset, GENERALISATION.get(dataset, dataset)])
         return Result(
             "score_references",
             dataset,
             paths.reference_folder(self.study, dataset) / "done.json",
             lambda: ({"input_size": self.study.input_size}, code_of("pipeline.evaluation.score_references")),
-            self._loaded(read),
+            self._built_and_packed(datasets),
             tuple(paths.reference_files(self.study, dataset).values()),
         )
 
@@ -266,7 +266,7 @@ class ResultsOfStudy:
     def collect_results(self) -> Result:
         """Return the long table of all measurements."""
         file = paths.results_file(self.study)
-        return self._reported(
+        return self._about_study(
             "collect_results",
             file.with_suffix(".done.json"),
             "pipeline.evaluation.collect_results",
@@ -279,7 +279,7 @@ class ResultsOfStudy:
     def draw_datasets(self) -> Result:
         """Return the figures of the datasets."""
         files = paths.dataset_figures(self.study)
-        return self._reported(
+        return self._about_study(
             "draw_datasets",
             files[0].with_name("draw_datasets.done.json"),
             "pipeline.reporting.figures.draw_datasets",
@@ -292,22 +292,22 @@ class ResultsOfStudy:
     def draw_leakage(self) -> Result:
         """Return the similarity of test and training frames, and its figure."""
         file = paths.similarity_file(self.study)
-        return self._reported(
+        return self._about_study(
             "draw_leakage",
             file.with_name("draw_leakage.done.json"),
             "pipeline.reporting.figures.draw_datasets",
-            self._loaded(leakage_datasets(self.study)),
+            self._built_and_packed(leakage_datasets(self.study)),
             [file, *paths.leakage_figures(self.study)],
             settings=settings_of_datasets,
         )
 
     @_once
     def make_tables(self) -> Result:
-        """Return all tables, and the note on the paper's claims."""
+        """Return all tables, and the note on the paper's claims if the study compares with the paper."""
         files = paths.table_files(self.study)
         notes = [paths.note_file(self.study)] if self.study.compare_with_paper else []
         leakage = [self.draw_leakage()] if leakage_datasets(self.study) else []
-        return self._reported(
+        return self._about_study(
             "make_tables",
             files[0].with_name("done.json"),
             "pipeline.reporting.tables.make_tables",
@@ -318,8 +318,8 @@ class ResultsOfStudy:
     @_once
     def draw_figures(self) -> Result:
         """Return all figures of results."""
-        files = [path for some in paths.result_figures(self.study).values() for path in some]
-        return self._reported(
+        files = [path for figure in paths.result_figures(self.study).values() for path in figure]
+        return self._about_study(
             "draw_figures",
             files[0].with_name("done.json"),
             "pipeline.reporting.figures.draw_figures",
@@ -331,7 +331,7 @@ class ResultsOfStudy:
     def make_page(self) -> Result:
         """Return the page that shows everything."""
         file = paths.report_file(self.study)
-        return self._reported(
+        return self._about_study(
             "make_page",
             file.with_name("done.json"),
             "pipeline.reporting.make_page",
@@ -343,7 +343,7 @@ class ResultsOfStudy:
     def write_paper(self) -> Result:
         """Return the LaTeX document of all tables and figures."""
         file = paths.paper_file(self.study)
-        return self._reported(
+        return self._about_study(
             "write_paper",
             file.with_name("done.json"),
             "pipeline.reporting.write_paper",
@@ -356,7 +356,7 @@ class ResultsOfStudy:
         """Return the compiled LaTeX document."""
         file = paths.paper_pdf(self.study)
         upstream = [self.write_paper(), self.make_tables(), *self._figures()]
-        return self._reported(
+        return self._about_study(
             "compile_paper", file.with_suffix(".done.json"), "pipeline.reporting.write_paper", upstream, [file]
         )
 
@@ -371,18 +371,18 @@ class ResultsOfStudy:
         names = sorted({root.name for root in roots_of(self.study, dataset).values()})
         return tuple(self.generate_raw(name) for name in names)
 
-    def _of_raw_trees(self, dataset: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """Return settings and code of steps that read the raw trees of a dataset. Real trees are compared by the bytes of their files."""
-        decided = dataset_settings(self.study, dataset)
+    def _settings_and_code_of_raw_trees(self, dataset: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return settings and code of steps that read the raw trees of a dataset. The settings hold digests of real trees."""
+        settings = dataset_settings(self.study, dataset)
         if self.study.raw.generate is None:
             earlier = self.build_dataset(dataset).earlier_record() or {}
             known = earlier.get("settings", {}).get("raw", {})
             # A tree that is not on this machine is taken to be unchanged since the dataset was built.
-            decided["raw"] = {
+            settings["raw"] = {
                 source: self.digests.of_folder(root) if root.exists() else known.get(source, "")
                 for source, root in roots_of(self.study, dataset).items()
             }
-        return decided, code_of_dataset("pipeline.preparation.build_dataset", self.study, dataset)
+        return settings, code_of_dataset("pipeline.preparation.build_dataset", self.study, dataset)
 
     def _model(
         self,
@@ -390,43 +390,43 @@ class ResultsOfStudy:
         cell: Cell,
         cells: tuple[Cell, ...],
         sources: tuple[Result, ...] = (),
-        beside: tuple[Path, ...] = (),
+        side_files: tuple[Path, ...] = (),
     ) -> Result:
-        """Return a model and its predictions. cells: the cells whose components are its code. sources: the models it is merged from."""
+        """Return a model and its predictions. cells: the cells whose components count as its code. sources: what it is merged from."""
         folder, datasets = cell_folder(self.study, cell), evaluated_on(self.study, cell.dataset)
-        weights, own = weights_file(self.study, cell.backbone), pretrained_file(self.study)
-        pretrained = (self.pretrain_backbone(),) if weights is not None and weights == own else ()
+        weights, own_weights = weights_file(self.study, cell.backbone), pretrained_file(self.study)
+        pretrained = (self.pretrain_backbone(),) if weights is not None and weights == own_weights else ()
 
-        def decides() -> tuple[dict[str, Any], tuple[str, ...]]:
-            decided = cell_settings(self.study, cell)
+        def settings_and_code() -> tuple[dict[str, Any], tuple[str, ...]]:
+            settings = cell_settings(self.study, cell)
             if weights is not None and not pretrained:
-                decided["weights_sha256"] = self.digests.of_file(weights) if weights.is_file() else ""
-            return decided, code_of_cells(f"pipeline.training.{step}", self.study, *cells)
+                settings["weights_sha256"] = self.digests.of_file(weights) if weights.is_file() else ""
+            return settings, code_of_cells(f"pipeline.training.{step}", self.study, *cells)
 
         return Result(
             step,
             cell.id,
             folder / "done.json",
-            decides,
-            (*sources, *self._loaded(datasets), *pretrained),
+            settings_and_code,
+            (*sources, *self._built_and_packed(datasets), *pretrained),
             (
                 folder / CellOutput.CHECKPOINT,
                 *(paths.predictions_file(self.study, cell, dataset) for dataset in datasets),
             ),
-            beside=(folder / CellOutput.PROVENANCE, *beside),
+            side_files=(folder / CellOutput.PROVENANCE, *side_files),
         )
 
-    def _reported(
+    def _about_study(
         self,
         step: str,
         done: Path,
         module: str,
         upstream: Iterable[Result],
         files: Iterable[Path],
-        beside: Iterable[Path] = (),
+        side_files: Iterable[Path] = (),
         settings: Callable[[Study], dict[str, Any]] = report_settings,
     ) -> Result:
-        """Return a result about the whole study."""
+        """Return the result of a step about the whole study. module: the step's; settings: returns what decides the result."""
         return Result(
             step,
             "",
@@ -434,15 +434,15 @@ class ResultsOfStudy:
             lambda: (settings(self.study), code_of_study(module)),
             tuple(upstream),
             tuple(files),
-            beside=tuple(beside),
+            side_files=tuple(side_files),
         )
 
     def _conditions(self) -> dict[str, Any]:
         return {**conditions_of(self.study).as_dict(), "input_size": self.study.input_size}
 
-    def _loaded(self, datasets: Iterable[str]) -> tuple[Result, ...]:
+    def _built_and_packed(self, datasets: Iterable[str]) -> tuple[Result, ...]:
         """Return, for each dataset, the dataset and its arrays at the study's size."""
-        return tuple(one for name in datasets for one in (self.build_dataset(name), self.pack_dataset(name)))
+        return tuple(result for name in datasets for result in (self.build_dataset(name), self.pack_dataset(name)))
 
     def _datasets(self) -> list[Result]:
         return [self.build_dataset(name) for name in self.study.datasets]
@@ -458,9 +458,9 @@ class ResultsOfStudy:
 
     @cached_property
     def _evaluated(self) -> list[Result]:
-        """The results of models and references that reports read."""
+        """The results of datasets, models and reference predictions that reports read."""
         return [
-            *self._loaded(self.study.datasets),
+            *self._built_and_packed(self.study.datasets),
             *(self.model(cell) for cell in models_of(self.study)),
             *(self.evaluate_cell(cell) for cell in models_of(self.study)),
             *(self.evaluate_robustness(cell) for cell in robust_models(self.study)),

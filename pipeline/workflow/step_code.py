@@ -1,4 +1,4 @@
-"""The code that a step of the workflow depends on: its module, and the components that the study makes it load by name.
+"""The code that a step of the workflow depends on: its module, all that the module imports, and the components that the study names.
 
 A step reruns when one of these files changes. Settings are compared separately.
 """
@@ -21,62 +21,62 @@ from pipeline.study.variants import kinds_of
 
 TRAINING = "pipeline.training.train_cell"
 
-# Every command runs this before its step.
-_FIRST = "pipeline.io.one_thread"
+# Every command imports this module before its step.
+_BEFORE_EVERY_STEP = "pipeline.io.one_thread"
 
-# A step about cells or a dataset takes settings and labels from the study. Settings are compared after they are resolved, so
-# pipeline.study is not part of its code. It is part of the code of steps about the whole study, because it decides the rows of tables.
+# Settings are compared after pipeline.study has resolved them, so pipeline.study is not part of the code of a step about cells or a
+# dataset. It is part of the code of steps about the whole study, because it decides the rows of tables.
 _STUDY = "pipeline.study"
 _LABELS = "pipeline.labels.classes"
 
-# This module scores epochs. A training whose epochs are not scored does not call it.
+# Trainings whose epochs are not scored do not call this module.
 _SCORING = "pipeline.training.validation_score"
-# This module corrupts training images. It counts only for studies that ask for it.
+# Only trainings on corrupted images call this module.
 _CORRUPTING = "pipeline.training.corrupt_training"
 
 
 def code_of_study(module: str) -> tuple[str, ...]:
     """Return the files that a step about the whole study depends on, e.g. the step "pipeline.reporting.tables.make_tables"."""
-    return import_closure(module, _FIRST)
+    return import_closure(module, _BEFORE_EVERY_STEP)
 
 
 def code_of(module: str, *loaded: str, without: Collection[str] = ()) -> tuple[str, ...]:
-    """Return the files that a step depends on. Its settings are compared separately.
+    """Return the files that a step depends on.
 
     Args:
         module: module of the step.
-        loaded: modules that it imports by name.
-        without: modules that it does not call here.
+        loaded: modules of components, which the step loads by name.
+        without: modules that the step imports but does not call with these settings.
     """
     without = {_STUDY, _CORRUPTING, *without} - {module}
-    return import_closure(module, _FIRST, _LABELS, *loaded, without=without)
+    return import_closure(module, _BEFORE_EVERY_STEP, _LABELS, *loaded, without=without)
 
 
 def code_of_cells(module: str, study: Study, *cells: Cell) -> tuple[str, ...]:
-    """Return the files that a step about cells depends on: its own, and those of the components of the cells."""
+    """Return the files that a step about cells depends on: the step's own, and those of the components of the cells."""
     scored = any(cell_settings(study, cell).get("score_every") for cell in cells)
     unused = [_SCORING] if module == TRAINING and not scored else []
-    trained = training_corruptions(study) if module == TRAINING else None
-    corrupting = (_CORRUPTING, *corruption_modules(trained.names)) if trained else ()
+    corruptions = training_corruptions(study) if module == TRAINING else None
+    corrupting = (_CORRUPTING, *corruption_modules(corruptions.names)) if corruptions else ()
     return code_of(module, *{name for cell in cells for name in _components(study, cell)}, *corrupting, without=unused)
 
 
 def code_of_robustness(module: str, study: Study, *cells: Cell) -> tuple[str, ...]:
-    """Return the files that a robustness evaluation depends on: its own, those of the study's corruptions, and those of the cells."""
+    """Return the files that a robustness step depends on: its own, those of the study's corruptions, and those of the cells."""
     corrupting = code_of(module, *corruption_modules(conditions_of(study).corruptions))
     return tuple(sorted({*corrupting, *(code_of_cells(module, study, *cells) if cells else ())}))
 
 
 def code_of_dataset(module: str, study: Study, dataset: str) -> tuple[str, ...]:
-    """Return the files that building a dataset depends on; only the collector and readers of this dataset are among them."""
+    """Return the files that building a dataset depends on: of all collectors and readers, only those of this dataset."""
     collector = recipe_of(study, dataset).collector
     return code_of(module, "pipeline.datasets.kinds", f"pipeline.datasets.{collector}")
 
 
 def code_of_pretraining() -> tuple[str, ...]:
-    """Return the files that the study's own pretraining depends on. It trains one kind of model for every study."""
-    parts = BACKBONES.module("dinov2"), ARCHITECTURES.module("hps"), WEIGHTINGS.module("equal")
-    return code_of("pipeline.training.pretrain_backbone", *parts)
+    """Return the files that the study's own pretraining depends on. It trains the same components in every study."""
+    components = BACKBONES.module("dinov2"), ARCHITECTURES.module("hps"), WEIGHTINGS.module("equal")
+    return code_of("pipeline.training.pretrain_backbone", *components)
 
 
 def training_code_sha256(study: Study, *cells: Cell) -> str:
@@ -92,7 +92,7 @@ def _components(study: Study, cell: Cell) -> list[str]:
 
 @cache
 def _modules_of(registry: Registry, name: str) -> tuple[str, ...]:
-    """Return the modules that define and register a component. Cached, because a plan asks for each cell.
+    """Return the modules that define and register a component. Cached, because a plan calls this function for each cell.
 
     Raises:
         InputError: if no source file defines the component.
@@ -103,6 +103,6 @@ def _modules_of(registry: Registry, name: str) -> tuple[str, ...]:
             f"components: the {registry.kind} {name!r} belongs to the module {module}, which has no source file of yours, so it "
             "cannot be seen when its results must be made again. Define it with `class` or `def` in the module that registers it."
         )
-    # A user's module may register a class that another module defines, so all of the user's modules count.
+    # One module of a user may register a class that another one defines, so all modules of the user count.
     registering = () if module.startswith("endoarss.") or module in user_modules() else user_modules()
     return (module, *registering)

@@ -1,4 +1,4 @@
-"""Select the study that `snakemake` and `dvc repro` run: write params.yaml and the names that dvc.yaml uses."""
+"""Select the study that `snakemake` and `dvc repro` run: write params.yaml, and the folder names that dvc.yaml uses."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PARAMS = Path("params.yaml")
 NAMES = Path(".dvc/study.yaml")
 
 _HEAD = "# {path}, written by `endoarss use` with all defaults. DVC compares it key by key, and `dvc exp run -S` sets keys.\n"
-_NAMES_HEAD = "# Names of the study in params.yaml for dvc.yaml. Written by `endoarss use`.\n"
+_NAMES_HEAD = "# Folders of the study in params.yaml, for dvc.yaml. Written by `endoarss use`.\n"
 
 
 def use(path: Path) -> str:
-    """Write a study to params.yaml with all defaults, and its names for dvc.yaml. Return what to print.
+    """Write a study to params.yaml with all defaults, and its folder names for dvc.yaml. Return what to print.
 
     Raises:
-        InputError: if the study is not valid, or DVC cannot track its raw trees. Then nothing is written.
+        InputError: if the study is not valid, or DVC cannot track its raw trees. No file is written in that case.
     """
     study = load_study(path)
     settings = yaml.safe_dump(study.as_dict(), sort_keys=False, allow_unicode=True, width=120)
@@ -52,20 +52,20 @@ def names_for_dvc(study: Study) -> dict[str, Any]:
             name: {
                 "folder": str(dataset_folder(study, name)),
                 "arrays": str(paths.arrays_file(study, name).with_suffix("")),
-                "raw": _three(roots_as_written(study, name)),
+                "raw": _exactly_three(roots_as_written(study, name)),
             }
             for name in study.datasets
         },
     }
 
 
-def _three(roots: list[str]) -> list[str]:
-    """Return three raw trees, with the last one repeated, because a list in dvc.yaml has a fixed length."""
+def _exactly_three(roots: list[str]) -> list[str]:
+    """Return three raw trees: lists in dvc.yaml have a fixed length, so the last tree is repeated."""
     for root in roots:
         if "${" in root:
             raise InputError(
                 f"raw tree {root!r}: DVC files are shared with other people and machines, so they must not hold environment variables. "
-                "Make a link to the tree, e.g. data/raw/esd, and use that in the study."
+                "Make a link to the tree, e.g. data/raw/esd, and name the link in the study."
             )
-    found = list(dict.fromkeys(roots))
-    return [*found, *found[-1:] * (3 - len(found))]
+    trees = list(dict.fromkeys(roots))
+    return [*trees, *trees[-1:] * (3 - len(trees))]

@@ -38,7 +38,7 @@ from pipeline.results.predictions import SavedPredictions, write_predictions
 from pipeline.sources.archives import extract
 from pipeline.study.cells import cells_of
 from pipeline.study.loading import load_study
-from pipeline.workflow.system_said import last_words
+from pipeline.workflow.failed_program import last_output
 from reports.figures.datasets import Example, draw_contact_sheet
 
 LIMIT = 20_000  # bytes; all that is written below is larger
@@ -204,7 +204,7 @@ def test_events_are_named_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_what_the_system_refuses_another_program_is_a_sentence_too(said: str, found: str) -> None:
-    words = last_words(subprocess.CompletedProcess([], 1, "", said), ".snakemake")
+    words = last_output(subprocess.CompletedProcess([], 1, "", said), ".snakemake")
     assert words.startswith(found) and "Traceback" not in words
 
 

@@ -167,7 +167,7 @@ CASES = [
         {"make_tables": 1, "make_page": 1, "write_paper": 1},
     ),
     Case(
-        "another seed beside the first",
+        "a second seed",
         setting("seeds:\n- 0\n", "seeds:\n- 0\n- 1\n"),
         {"train_cell": 3, "evaluate_cell": 3, "evaluate_robustness": 1, **REPORT},
     ),

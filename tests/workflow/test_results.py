@@ -33,7 +33,7 @@ from pipeline.study.loading import load_study
 from pipeline.workflow.results_of_study import ResultsOfStudy
 from pipeline.workflow.decisions import code_digests
 results = ResultsOfStudy(load_study(Path("study.yaml")), KnownDigests())
-print(json.dumps([[one.step, one.name, list(code_digests(one.decides()[1]))] for one in results.all]))
+print(json.dumps([[one.step, one.name, list(code_digests(one.settings_and_code()[1]))] for one in results.all]))
 """
 
 

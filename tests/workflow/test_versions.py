@@ -130,7 +130,7 @@ def test_recording_waits_for_snakemake_and_refuses_what_the_study_does_not_have(
     said = shell(repository, "python -m pipeline.cli record", fails=True)
     assert "results are not current" in said and "results.parquet is missing" in said and "Traceback" not in said
     said = shell(repository, "python -m pipeline.cli restore", fails=True)
-    assert "`dvc pull` brings what is missing" in said and "results.parquet is missing" in said
+    assert "`dvc pull` fetches missing results" in said and "results.parquet is missing" in said
     lost.write_bytes(kept)
     dropped = repository / "results/mini/cells/mtlesd/dinov2/hps/moco/r4-s0"
     dropped.mkdir(parents=True)

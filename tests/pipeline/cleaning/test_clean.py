@@ -125,7 +125,7 @@ def test_it_says_what_and_why_and_deletes_that_alone_when_told(
         ("results/toy/references/second", "references of a dataset that the study no longer has"),
         ("results/toy/figures/contact_second.jpg", "of figures that the study no longer has"),
         ("results/toy/studies/0123456789ab.json", "an earlier version of the study"),
-        ("data/corrupted/mtlesd-0123456789ab", "corrupted images of settings that no study in use has"),
+        ("data/corrupted/mtlesd-0123456789ab", "corrupted images made with settings that no study in use has"),
     ):
         assert f"  {path}: {why}\n" in said
     assert everything(tmp_path) == before, "only said so far"
@@ -159,7 +159,7 @@ def test_what_a_stopped_run_goes_on_from_stays(clean: Clean, study: Study) -> No
     put(*kept, f"{CELL}/.training/epoch-000002.safetensors")
     said = clean("--yes", "--shared")
     assert all(Path(path).exists() for path in kept) and Path(f"{CELL}/.training").exists()
-    assert f"  {CELL}/.robustness.partial: begun; the next run goes on from it\n" in said
+    assert f"  {CELL}/.robustness.partial: unfinished; the next run continues it\n" in said
 
 
 def test_what_a_living_process_may_be_writing_stays(clean: Clean) -> None:
@@ -181,13 +181,13 @@ def test_links_are_not_followed(clean: Clean, littered: list[str], tmp_path: Pat
     Path("results/toy/figures/fig2_single_and_multi_task.png").symlink_to(outside / "corruptions.json")
     said = clean("--yes", "--shared")
     assert everything(outside) == before
-    assert f"  {GONE}: a link: what lies behind it is not looked at\n" in said
+    assert f"  {GONE}: a link: files behind it are not checked\n" in said
     assert Path(GONE).is_symlink() and Path("data/datasets/linked").is_symlink()
     assert not Path("results/toy/figures/fig2_single_and_multi_task.png").is_symlink(), "the link goes, not the file"
     shutil.move("results/toy", tmp_path / "moved")
     Path("results/toy").symlink_to(tmp_path / "moved")
     there = everything(tmp_path / "moved")
-    assert "results/toy: a link: clean where it leads to" in clean("--yes", "--results")
+    assert "results/toy: a link: run the command in the folder that it leads to" in clean("--yes", "--results")
     assert everything(tmp_path / "moved") == there
 
 
@@ -209,7 +209,7 @@ def test_shared_data_goes_only_when_asked_and_when_no_kept_study_uses_it(
     put("data/raw/strange/esd/generated.json", text="torn")
     assert clean("--yes") == (
         "Study toy: nothing to delete.\nStays:\n"
-        "  data/datasets/.mtlesd-never.partial: begun; the next run goes on from it\n"
+        "  data/datasets/.mtlesd-never.partial: unfinished; the next run continues it\n"
     )
     said = clean("--yes", "--shared")
     assert "in 5 files and folders" in said
@@ -249,7 +249,7 @@ def test_a_study_that_cannot_be_read_keeps_all_shared_data(clean: Clean, littere
 def test_an_earlier_version_that_cannot_be_read_is_told(clean: Clean, littered: list[str]) -> None:
     put("results/toy/studies/ffffffffffff.json", text='{"study": "toy", "of": "another version"}')
     said = clean("--yes")
-    assert "ffffffffffff.json: " in said and said.startswith("an earlier version of the study")
+    assert "ffffffffffff.json: " in said and said.startswith("An earlier version of the study")
 
 
 def test_what_dvc_writes_is_no_strangers(clean: Clean) -> None:
@@ -275,7 +275,7 @@ def test_it_refuses_while_somebody_works_there(clean: Clean, littered: list[str]
     with working(study, "train", "--cell", "mtlesd/resnet/hps/equal/r4-s0"):
         said = clean("--yes", expected=1)
     assert f"in use by process {os.getpid()}, which trains mtlesd/resnet/hps/equal/r4-s0 (since" in said
-    assert "Nothing was deleted. Wait for it, or stop it, and run the command again." in said
+    assert "Nothing was deleted. Wait until it ends, or stop it, and run the command again." in said
     assert all(Path(path).exists() for path in littered)
     assert "Would delete" in clean(), "looking is free"
 
@@ -346,8 +346,8 @@ def test_whatever_the_steps_write_is_declared(study_file: Path, monkeypatch: pyt
         assert main([*step.split(), "--study", str(study_file)]) == 0, step
     study = load_study(study_file)
     found = find_prunable_files(study, StudiesInUse((study,), ()))
-    assert not found.delete and not found.kept
+    assert not found.delete and not found.staying
     found = find_prunable_files(study, StudiesInUse((study,), ()), results=True)
     left = {path for path in results_folder(study).rglob("*") if path.is_file() and ".locks" not in path.parts}
-    assert len(left) > 50 and not found.kept
+    assert len(left) > 50 and not found.staying
     assert not {path for path in left if not any(path.is_relative_to(one.path) for one in found.delete)}

@@ -86,42 +86,43 @@ NAN = np.where(np.arange(K) == 2, np.nan, SHARES)
 @pytest.mark.parametrize(
     ("returned", "words"),
     [
-        (None, "it gave None (a function without `return` does); expected float scores of classes (3, 4, 8, 8) or integer class ids"),
-        ({}, "it gave a value of type dict without a prediction"),
+        (None, "it returned None, as a function without `return` does; expected float scores of classes (3, 4, 8, 8) or integer class ids"),
+        ({}, "it returned a value of type dict without a prediction"),
         ({"segmentation": None}, "without a prediction; expected float scores"),
-        ((None, None), "it gave a tuple of 2 items without a prediction"),
-        ({"mask": SCORES}, "it gave a dict with the key 'mask'; expected 'segmentation', 'activity' or both"),
-        ({0: SCORES}, "it gave a dict with the key '0'"),
-        ((SCORES, SCORES), "it gave segmentation twice"),
-        ((SCORES, SHARES, SHARES), "it gave a tuple of 3 items; expected one item per task"),
-        ([SCORES, SHARES], "it gave a list of 2 items, which is no array"),
-        ({"segmentation": [[1.0], [1.0, 2.0]]}, "it gave segmentation as a list of 2 items, which is no array"),
+        ((None, None), "it returned a tuple of 2 items without a prediction"),
+        ({"mask": SCORES}, "it returned a dict with the key 'mask'; expected 'segmentation', 'activity' or both"),
+        ({0: SCORES}, "it returned a dict with the key '0'"),
+        ((SCORES, SCORES), "it returned segmentation twice"),
+        ((SCORES, SHARES, SHARES), "it returned a tuple of 3 items; expected one item per task"),
+        ([SCORES, SHARES], "it returned a list of 2 items, which is not an array"),
+        ({"segmentation": [[1.0], [1.0, 2.0]]}, "it returned segmentation as a list of 2 items, which is not an array"),
         ([], "expected activity scores, floats (3, 5)"),
-        ("cutting", "it gave a value of type str; expected"),
-        (3, "it gave a value of type int; expected"),
-        (["cutting"] * N, "it gave a list of 3 items; expected"),
-        ((row for row in SCORES), "it gave a value of type generator; expected"),
-        (object(), "it gave a value of type object; expected"),
-        (SCORES.astype(complex), "it gave numpy.ndarray of shape (3, 4, 8, 8) and type complex128; expected"),
+        ("cutting", "it returned a value of type str; expected"),
+        (3, "it returned a value of type int; expected"),
+        (["cutting"] * N, "it returned a list of 3 items; expected"),
+        ((row for row in SCORES), "it returned a value of type generator; expected"),
+        (object(), "it returned a value of type object; expected"),
+        (SCORES.astype(complex), "it returned numpy.ndarray of shape (3, 4, 8, 8) and type complex128; expected"),
         (MASKS > 0, "and type bool; expected"),
         (MASKS.astype(object), "and type object; expected"),
-        (SCORES.astype(int), "it gave segmentation as int64 (3, 4, 8, 8); expected class scores, floats (3, 4, 8, 8), or class ids, "
-         "integers (3, 8, 8). Scores are floats, because whole numbers are taken for ids"),
-        (MASKS.astype(np.float32), "it gave segmentation as float32 (3, 8, 8); expected class scores, floats (3, 4, 8, 8), or class "
-         "ids, integers (3, 8, 8). Ids are integers: convert them"),
-        (SCORES.transpose(0, 2, 3, 1), "The classes come second: use transpose(0, 3, 1, 2)"),
-        (SCORES[:, :3], "it gave segmentation as float32 (3, 3, 8, 8); expected class scores, floats (3, 4, 8, 8)"),
+        (SCORES.astype(int), "it returned segmentation as int64 (3, 4, 8, 8); expected class scores, floats (3, 4, 8, 8), or class ids, "
+         "integers (3, 8, 8). Scores must be floats, because integers are read as ids"),
+        (MASKS.astype(np.float32), "it returned segmentation as float32 (3, 8, 8); expected class scores, floats (3, 4, 8, 8), or class "
+         "ids, integers (3, 8, 8). Ids must be integers: convert them"),
+        (SCORES.transpose(0, 2, 3, 1), "The second axis must be the classes: use transpose(0, 3, 1, 2)"),
+        (SCORES[:, :3], "it returned segmentation as float32 (3, 3, 8, 8); expected class scores, floats (3, 4, 8, 8)"),
         (SCORES[..., ::2, ::2], "Resize the scores to the size of the images"),
-        (SCORES[:2], "3 images were given; the first axis must be the images"),
-        (SCORES[0], "3 images were given; the first axis must be the images"),
-        (MASKS[:1], "3 images were given"),
-        (SHARES[:, :2], "it gave activity as float64 (3, 2); expected activity scores, floats (3, 5), or activity ids, integers (3,)"),
-        (SHARES[0], "3 images were given"),
-        (MASKS + 2, "it gave segmentation as int64 (3, 8, 8) with the class id 5; expected class ids from 0 to 3"),
+        (SCORES[:2], "3 images were passed; the first axis must be the images"),
+        (SCORES[0], "3 images were passed; the first axis must be the images"),
+        (MASKS[:1], "3 images were passed"),
+        (SHARES[:, :2], "it returned activity as float64 (3, 2); expected activity scores, floats (3, 5), or activity ids, integers (3,)"),
+        (SHARES[0], "3 images were passed"),
+        (MASKS + 2, "it returned segmentation as int64 (3, 8, 8) with the class id 5; expected class ids from 0 to 3"),
         (MASKS - 1, "with the class id -1; expected class ids from 0 to 3"),
         (ACTIVITIES + 9, "expected activity ids from 0 to 4"),
-        (NAN, "it gave activity as float64 (3, 5) with 3 of 15 values that are not finite (NaN or infinite)"),
-        (torch.from_numpy(SCORES).to_sparse(), "it gave torch.Tensor of shape (3, 4, 8, 8) and type torch.float32, which is no array"),
+        (NAN, "it returned activity as float64 (3, 5) with 3 of 15 values that are not finite (NaN or infinite)"),
+        (torch.from_numpy(SCORES).to_sparse(),
+         "it returned torch.Tensor of shape (3, 4, 8, 8) and type torch.float32, which is not an array"),
     ],
 )  # fmt: skip
 def test_what_was_given_and_what_is_expected_is_said(returned: Any, words: str) -> None:
@@ -134,7 +135,7 @@ def test_what_was_given_and_what_is_expected_is_said(returned: Any, words: str) 
 def test_a_dataset_without_activities() -> None:
     expected = Expected(N, C, 0, S)
     assert labels_of(SCORES, expected)[0] is None
-    with pytest.raises(RefusedError, match="it gave activities, but the dataset has none"):
+    with pytest.raises(RefusedError, match="it returned activities, but the dataset has none"):
         labels_of((SCORES, SHARES), expected)
     with pytest.raises(RefusedError) as refused:
         labels_of(None, expected)

@@ -145,7 +145,7 @@ def test_a_file_named_as_pythons_own_is_told_to_be_renamed() -> None:
         ("raise MemoryError", "failed for images (3, 8, 8, 3): dies.py, line 3, in f: MemoryError."),
         (
             "return None",
-            "it gave None (a function without `return` does); expected float scores of classes (3, 3, 8, 8)",
+            "it returned None, as a function without `return` does; expected float scores of classes (3, 3, 8, 8)",
         ),
     ],
 )
@@ -165,7 +165,7 @@ def test_the_same_tasks_are_expected_every_time() -> None:
     with PredictorProcess("moody:f", LABELS, S) as process:
         process.predict(IMAGES)
         with pytest.raises(
-            InputError, match="gave activity for some images and segmentation for others; expected the same"
+            InputError, match="returned activity for some images and segmentation for others; expected the same tasks"
         ):
             process.predict(IMAGES[:1])
 

@@ -113,7 +113,7 @@ def test_together_and_apart_are_the_same(
     part: Split, alone: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, images: int
 ) -> None:
     """Also from other processes, in batches of two images, the last of one: they come in order."""
-    monkeypatch.setattr(corrupted, "_BYTES", images * 2 * part.images[0].nbytes)
+    monkeypatch.setattr(corrupted, "_BATCH_BYTES", images * 2 * part.images[0].nbytes)
     first, second = subject_at(tmp_path, "one"), subject_at(tmp_path, "two", 17)
     evaluate([first, second], part, ESD, CONDITIONS, workers)
     pd.testing.assert_frame_equal(rows_of(first), alone)
@@ -153,8 +153,8 @@ def test_an_interrupted_evaluation_goes_on(part: Split, alone: pd.DataFrame, tmp
         return answer(piece, position)
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate([ModelUnderTest("one", stopping, model.done)], part, ESD, CONDITIONS, workers=0)
-    again = ModelUnderTest("one", noting, model.done)
+        evaluate([ModelUnderTest("one", stopping, model.folder)], part, ESD, CONDITIONS, workers=0)
+    again = ModelUnderTest("one", noting, model.folder)
     evaluate([again], part, ESD, CONDITIONS, workers=0)
     names = [CLEAN, *CONDITIONS.corruptions]
     assert set(seen) == set(names[names.index(stop_at) :]), "what was done before is not done again"
@@ -428,7 +428,10 @@ def hand_in_what_is_not_right(
     assert run(trained, *tested, "predictor_of_a_test:good", "--workers", "-1") == 2
     assert "--workers: '-1': expected a whole number of at least 0." in capsys.readouterr().err
     for name, message in (
-        ("wrong_shape", "gave segmentation as float32 (4, 3, 42, 42); expected class scores, floats (4, 7, 42, 42)"),
+        (
+            "wrong_shape",
+            "returned segmentation as float32 (4, 3, 42, 42); expected class scores, floats (4, 7, 42, 42)",
+        ),
         ("not_a_function", "has no function 'not_a_function'"),
     ):
         assert run(trained, *tested, f"predictor_of_a_test:{name}") == 1
@@ -497,7 +500,7 @@ def test_masks_predicted_elsewhere_get_the_same_tables(trained: Path, capsys: py
     assert run(trained, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
     assert "this mask is missing, and 0 others of 20" in said(capsys)
     Path("empty").mkdir()
-    for folder, message in (("nowhere", "no such folder"), ("empty", "holds no folder of a corruption")):
+    for folder, message in (("nowhere", "no such folder"), ("empty", "holds no folder named like a corruption")):
         assert run(trained, *tested, "--predictions", folder) == 1
         assert message in said(capsys)
 
@@ -512,7 +515,7 @@ def test_masks_predicted_elsewhere_get_the_same_tables(trained: Path, capsys: py
         assert message in said(capsys)
     Path("predicted/corruptions.json").unlink()
     assert run(trained, *tested, "--predictions", "predicted", "--out", "less") == 0
-    assert "predicted: no folder of smoke; tables leave them out" in capsys.readouterr().err
+    assert "predicted: no folder for smoke; tables leave these corruptions out" in capsys.readouterr().err
     assert set(per_image(Path("less"))["corruption"]) == {"", "elastic_transform"}
     assert "latency_ms" not in json.loads(Path("less/robustness/provenance.json").read_text())
     Path("predicted/smok").mkdir()

@@ -27,7 +27,7 @@ from endoarss.prediction import Predictions, predict
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, WeightsSettings
 from pipeline.cli import main
 from pipeline.errors import InputError
-from pipeline.inference.overlay import Painter, distinct_palette
+from pipeline.inference.overlay import OverlayDrawer, distinct_palette
 from pipeline.inference.predict_files import palette_of, predict_files
 from pipeline.io.hashing import sha256_of
 from pipeline.io.images import write_png
@@ -232,12 +232,12 @@ def test_frames_stream(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.Mon
             read += 1
             yield frame
 
-    def painted(self: Painter, *arguments: object) -> np.ndarray:
+    def painted(self: OverlayDrawer, *arguments: object) -> np.ndarray:
         ahead.append(read - len(ahead))
         return np.zeros((4, 4, 3), np.uint8)
 
     monkeypatch.setattr(step, "read_frames", counted)
-    monkeypatch.setattr(Painter, "paint", painted)
+    monkeypatch.setattr(OverlayDrawer, "draw", painted)
     assert run(checkpoint, write_video(tmp_path / "v.avi", 40), "--out", tmp_path / "out", "--batch-size", 4) == 0
     assert len(ahead) == 40 and max(ahead) <= 12
 
@@ -256,7 +256,7 @@ def test_the_rest_is_done_and_what_failed_is_named(
     out = tmp_path / "out"
     assert run(checkpoint, frames, "--out", out, "--no-overlays") == 1
     said = capsys.readouterr().err
-    assert "6 of 12 inputs could not be read whole; the rest is done:" in said
+    assert "6 of 12 inputs could not be read completely; all other frames are predicted:" in said
     for message in (
         "b.jpg: not a readable picture",
         "deep.png: grey of 16 bits per channel; expected RGB, grey or a palette with 8",
@@ -279,7 +279,7 @@ def test_nothing_readable_gives_no_table(checkpoint: Path, tmp_path: Path, capsy
     (tmp_path / "a.png").write_bytes(b"")
     assert run(checkpoint, tmp_path / "a.png", "--out", tmp_path / "out") == 1
     said = capsys.readouterr().err
-    assert "nothing could be read:" in said and "a.png: not a readable picture" in said
+    assert "no frame could be read:" in said and "a.png: not a readable picture" in said
     assert not (tmp_path / "out/predictions.csv").exists()
 
 
@@ -336,20 +336,20 @@ def test_a_second_run_into_a_folder_is_refused_while_the_first_one_writes(
 ) -> None:
     out, link = tmp_path / "out", tmp_path / "link"
     link.symlink_to(out)
-    paint, codes = Painter.paint, []
+    draw, codes = OverlayDrawer.draw, []
 
-    def painted(self: Painter, *arguments: object) -> np.ndarray:
+    def painted(self: OverlayDrawer, *arguments: object) -> np.ndarray:
         if not codes:
             for place in (out, link):
                 codes.append(run(checkpoint, frames / "c.png", "--out", place, "--overwrite"))
-        return paint(self, *arguments)
+        return draw(self, *arguments)
 
-    monkeypatch.setattr(Painter, "paint", painted)
+    monkeypatch.setattr(OverlayDrawer, "draw", painted)
     assert run(checkpoint, frames, "--out", out, "--batch-size", 1) == 0
     assert codes == [1, 1]
     said = capsys.readouterr().err
     assert f"--out {out}: process {os.getpid()}, which predicts with {checkpoint} (since " in said
-    assert said.count("writes there. Wait for it, or choose another folder.") == 2
+    assert said.count("writes to it. Wait until that process ends, or choose another folder.") == 2
     assert len(table(out)) == 8 and {path.name for path in out.iterdir()} == {
         *("predictions.csv", "predictions.json", "legend.csv", "masks", "overlays")
     }
@@ -367,7 +367,7 @@ def test_masks_of_somebody_else_are_never_replaced(
 ) -> None:
     precious = picture(tmp_path / "own/masks/a.png")
     assert run(checkpoint, frames, "--out", tmp_path / "own", "--overwrite") == 1
-    assert "holds masks, but no predictions.json, so `predict` did not write it" in capsys.readouterr().err
+    assert "holds masks, but no predictions.json, so `predict` did not write them" in capsys.readouterr().err
     assert precious.exists()
 
 
@@ -384,7 +384,7 @@ def test_masks_of_somebody_else_are_never_replaced(
         (("{model}", "frames", "--out", "frames/inner/out"), "is the input frames or lies in it"),
         (("{model}", "frames/a.png", "--out", "frames/a.png"), "is the input frames/a.png or lies in it"),
         (("{model}", "frames/a.png", "--out", "frames/b.jpg"), "--out frames/b.jpg: a file; expected a folder"),
-        (("{model}", "old/masks", "--out", "old"), "its results would lie where the input old/masks is"),
+        (("{model}", "old/masks", "--out", "old"), "its results would be written over the input old/masks"),
         (("{model}", "frames", "--batch-size", "0"), "--batch-size: '0': expected a whole number of at least 1."),
         (("{model}", "frames", "--every", "-1"), "--every: '-1': expected a whole number of at least 1."),
     ],
@@ -426,7 +426,7 @@ def test_an_interrupted_run_leaves_no_table(
     def interrupted(*arguments: object) -> np.ndarray:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Painter, "paint", interrupted)
+    monkeypatch.setattr(OverlayDrawer, "draw", interrupted)
     assert run(checkpoint, frames, "--out", tmp_path / "out", "--batch-size", 2) == 130
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -465,7 +465,7 @@ def test_half_precision_is_for_gpus(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert run(checkpoint, frames, "--out", tmp_path / "out", "--half") == 1
-    assert "--half: is for GPUs, and torch finds none here. Leave it out" in capsys.readouterr().err
+    assert "--half: needs a GPU, and torch finds none. Leave the option out" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert run(checkpoint, frames, "--out", tmp_path / "out") == 0
     assert json.loads((tmp_path / "out/predictions.json").read_text())["precision"] == "float32"
@@ -498,8 +498,8 @@ def test_a_painted_frame_is_readable_and_covers_no_background(width: int, height
     pixels = scene(width, height, 0)
     mask = np.zeros((height, width), np.uint8)
     mask[: height // 3, : width // 3] = 2
-    painter = Painter(ESD.classes, ESD.palette)
-    painted = painter.paint(pixels, mask, ("dissection", 0.5))
+    painter = OverlayDrawer(ESD.classes, ESD.palette)
+    painted = painter.draw(pixels, mask, ("dissection", 0.5))
     scale = max(1, 320 // max(width, height))
     assert painted.dtype == np.uint8 and painted.shape[1] == max(320, width * scale)
     strip = painted[height * scale :]
@@ -510,15 +510,15 @@ def test_a_painted_frame_is_readable_and_covers_no_background(width: int, height
     np.testing.assert_array_equal(painted[far], enlarged[height * scale // 2 :, width * scale // 2 :])
     if mask.any():
         assert (painted == ESD.palette[2]).all(axis=2).any()
-    empty = painter.paint(pixels, np.zeros_like(mask), ("marking", 1.0))
+    empty = painter.draw(pixels, np.zeros_like(mask), ("marking", 1.0))
     assert empty.shape == painted.shape, "frames of a video give pictures of one size"
-    assert Painter().paint(pixels, None, ("marking", 0.1)).shape[0] < painted.shape[0]
+    assert OverlayDrawer().draw(pixels, None, ("marking", 0.1)).shape[0] < painted.shape[0]
 
 
 def test_many_classes_and_long_names_are_painted() -> None:
     classes = ("background", *(f"an instrument with a long name of its own, number {index}" for index in range(60)))
     mask = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) % 61
-    painted = Painter(classes, distinct_palette(classes)).paint(
+    painted = OverlayDrawer(classes, distinct_palette(classes)).draw(
         scene(64, 64, 0), mask.astype(np.uint8), ("an activity with a name much longer than anybody would read", 0.25)
     )
     assert painted.shape[1] == 320 and painted.shape[0] < 450
@@ -538,7 +538,7 @@ def test_a_run_that_cannot_read_anything_leaves_what_an_earlier_one_made(checkpo
     predict_files(checkpoint, [picture], out)
     before = {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     picture.write_bytes(b"torn")
-    with pytest.raises(InputError, match="nothing could be read"):
+    with pytest.raises(InputError, match="no frame could be read"):
         predict_files(checkpoint, [picture], out, overwrite=True)
     assert {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 

@@ -45,7 +45,7 @@ def head(descr: str, shape: tuple[int, ...]) -> bytes:
 )
 def test_arrays_that_claim_more_than_they_hold(tmp_path: Path, header: bytes) -> None:
     npz(tmp_path / "x.npz", header)
-    with pytest.raises(InputError, match=r"x\.npz: no whole \.npz file"):
+    with pytest.raises(InputError, match=r"x\.npz: not a complete \.npz file"):
         read_arrays(tmp_path / "x.npz")
 
 

@@ -37,8 +37,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, i
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("TMPDIR", str(tmp_path / "slots"))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr(gpus, "_mine", None)
-    monkeypatch.setattr(gpus, "_POLL", 0.05)
+    monkeypatch.setattr(gpus, "_claimed_device", None)
+    monkeypatch.setattr(gpus, "_POLL_SECONDS", 0.05)
     for name in ("CUDA_VISIBLE_DEVICES", *gpus._SCHEDULERS):
         monkeypatch.delenv(name, raising=False)
 
@@ -152,12 +152,12 @@ def test_without_locks_devices_are_drawn_and_it_is_said_once(
     drawn = set()
     try:
         for _ in range(64):
-            monkeypatch.setattr(gpus, "_mine", None)
+            monkeypatch.setattr(gpus, "_claimed_device", None)
             os.environ.pop("CUDA_VISIBLE_DEVICES", None)
             drawn.add(claim_device(2))
             claim_device(2)
             said = capsys.readouterr().err
-            assert said.count("(drawn by chance: ") == 1 and "(slot " not in said
+            assert said.count("(drawn at random: ") == 1 and "(slot " not in said
     finally:
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)
     assert drawn == {"GPU-aaaa-1", "GPU-bbbb-2"}

@@ -182,7 +182,7 @@ def test_a_study_says_where_the_frames_lie(
     study = study_of(minimal, own)
     study["datasets"]["mine"]["plain"] = {**OWN, **dict.fromkeys(places, "somewhere")}
     with pytest.raises(
-        InputError, match=r"datasets\.mine\.plain: expected the folder of the frames: root, or images and masks"
+        InputError, match=r"datasets\.mine\.plain: expected the folders of the frames: either root, or images and masks"
     ):
         make_study(study)
 
@@ -192,7 +192,7 @@ def test_a_study_says_where_the_frames_lie(
     [
         ({"kind": "mtlesd"}, "datasets.mine: kind and plain exclude each other"),
         ({"split": "by_sequence"}, "datasets.mine.test: missing"),
-        ({"test": ["a"]}, "datasets.mine.test: only split: by_sequence uses it"),
+        ({"test": ["a"]}, "datasets.mine.test: only a dataset with split: by_sequence uses this key"),
     ],
 )
 def test_a_study_of_own_frames_is_checked(

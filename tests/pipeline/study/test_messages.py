@@ -34,7 +34,7 @@ def resnet(**changes: Any) -> dict[str, Any]:
     [
         ({"seeds": [0.0]}, "seeds.0: 0.0 is not allowed; expected a whole number from 0 to 4,294,967,295."),
         ({"seeds": [True]}, "seeds.0: True is not allowed; expected a whole number"),
-        ({"seeds": [0, 0]}, "seeds: 0 is given twice; give each once."),
+        ({"seeds": [0, 0]}, "seeds: 0 occurs twice; name each value once."),
         (training(schedules={"mtlesd": {"epochs": 10**400, "learning_rate": 1}}), "expected a whole number from 1 to"),
         (
             training(schedules={"mtlesd": {"epochs": 3, "learning_rate": float("nan")}}),
@@ -65,11 +65,11 @@ def resnet(**changes: Any) -> dict[str, Any]:
         (
             {"cells": [BLOCK, {**BLOCK, "architectures": ["mmoe"], "weightings": ["db_mtl"]}],
              "robustness": {"cells": [{"architecture": "hps", "weighting": "db_mtl"}]}},
-            "robustness.cells.0: no cell has architecture hps, weighting db_mtl together",
+            "robustness.cells.0: no cell has all of architecture hps, weighting db_mtl",
         ),
-        ({"cells": [{**BLOCK, "architectures": ["merged"]}]}, "cells.0.architectures: merged is not trained"),
+        ({"cells": [{**BLOCK, "architectures": ["merged"]}]}, "cells.0.architectures: merged models are not trained"),
         ({"cells": [{**BLOCK, "architectures": ["mtan"]}]}, "Known: cgc, cross_stitch, dselect_k, hps, mmoe, single_activity"),
-        ({"robustness": {"cells": [{}], "baseline": {}}}, "robustness.baseline: names nothing"),
+        ({"robustness": {"cells": [{}], "baseline": {}}}, "robustness.baseline: empty"),
         ({"robustness": {"cells": [{}], "corruptions": ["smok"]}}, "unknown corruption 'smok'. Did you mean 'smoke'?"),
         ({"datasets": {"mtlendoviss": {}}}, "datasets: unknown name 'mtlendoviss'. Did you mean 'mtlendovis'"),
         ({"weightings": {"db_mtl": 3}}, "weightings.db_mtl: 3 is not allowed; expected names with values."),

@@ -106,12 +106,12 @@ RANDOM_VIT = {**VIT, "weights": "none"}
 @pytest.mark.parametrize(
     ("backbone", "given", "block", "message"),
     [
-        ("dinov2", RANDOM_VIT, {"architectures": ["tesla"]}, "tesla on dinov2, whose weights are none"),
+        ("dinov2", RANDOM_VIT, {"architectures": ["tesla"]}, "tesla on dinov2, which has weights: none"),
         (
             "resnet",
             {**RANDOM_VIT, "model": "resnet18"},
             {"architectures": ["task_adapters"]},
-            "task_adapters on resnet: no trained parameter would be shared by the tasks. Give backbones.resnet: {sma: true}",
+            "task_adapters on resnet: the tasks would share no trained parameter. Set backbones.resnet.sma: true",
         ),
         (
             "timm_features",
@@ -148,7 +148,7 @@ RANDOM_VIT = {**VIT, "weights": "none"}
             "dinov2",
             RANDOM_VIT,
             {"architectures": ["single_activity"], "weightings": ["moco"]},
-            "'moco' with single_activity; a single task has nothing to weigh",
+            "'moco' with single_activity. A single task has no losses to weigh",
         ),
     ],
 )
@@ -239,7 +239,7 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
             {"backbones": {"vgg": {"label": "V", "model": "vgg", "weights": "none"}}},
             "unknown backbone 'vgg'.*Known: dinov2",
         ),
-        ({"raw": {}}, "raw: esd is missing.*it is available from the authors"),
+        ({"raw": {}}, "raw: esd is missing.*the data is available from the authors"),
         (
             {"robustness": {"cells": [{}], "severities": [6]}},
             "robustness.severities.0: 6 is not allowed; expected a whole number from 1 to 5",
@@ -258,19 +258,25 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
             "architectures.mmoe: unknown setting 'experst'.*Known: experts, gate_input",
         ),
         ({"raw": {"generate": {"name": "toy"}, "esd": "x"}}, "raw: generate and esd exclude each other"),
-        ({"datasets": {"mtlesd": {"test": ["a"]}}}, "datasets.mtlesd.test: only split: by_sequence uses it"),
+        (
+            {"datasets": {"mtlesd": {"test": ["a"]}}},
+            "datasets.mtlesd.test: only a dataset with split: by_sequence uses this key",
+        ),
         ({"input_size": 100, "backbones": {**RESNET, "dinov2": VIT}}, "input_size: 100; .* needs a multiple of 14"),
-        ({"backbones": {**RESNET, "dinov2": {**VIT, "label": "R"}}}, "backbones.resnet: the label 'R' is already used"),
+        (
+            {"backbones": {**RESNET, "dinov2": {**VIT, "label": "R"}}},
+            "backbones.resnet: another variant has the label 'R' too",
+        ),
         (
             {"backbones": {"resnet": {**RESNET["resnet"], "label": "reference"}}},
-            "the label 'reference' is already used",
+            "has the label 'reference' too, or it is reserved",
         ),
         (
             {"pretraining": {"name": "p", "backbone": "resnet", "scenes": 16, "epochs": 1}},
             "'resnet' is not a vision transformer",
         ),
         ({"robustness": {"cells": [{}], "severities": [1, 1]}}, "robustness.severities"),
-        ({"training": {"schedules": {}}}, "training.schedules.mtlesd: missing; cells.0 needs it"),
+        ({"training": {"schedules": {}}}, "training.schedules.mtlesd: missing, and cells.0 needs it"),
         ({"components": ["no_such_module"]}, "components: there is no module 'no_such_module'"),
         (
             {"backbones": {"resnet": {"label": "R", "model": "resnet26", "weights": "imagenet"}}},
@@ -287,7 +293,7 @@ def test_a_warm_up_needs_epochs_left(minimal: Make) -> None:
     settings = minimal()
     settings["cells"][0]["weightings"] = ["stch"]
     with pytest.raises(
-        InputError, match="3 epochs for mtlesd/resnet, where stch has warmup_epochs 4; expected more than 5"
+        InputError, match="3 epochs for mtlesd/resnet, but stch has warmup_epochs 4; expected more than 5"
     ):
         make_study(settings)
     assert cells_of(make_study({**settings, "weightings": {"stch": {"warmup_epochs": 1}}}))
@@ -316,7 +322,8 @@ def test_a_schedule_of_one_weighting_is_refused(minimal: Make) -> None:
     settings = minimal()
     settings["training"]["schedules"]["mtlesd/resnet/hps/equal"] = {"epochs": 1, "learning_rate": 1}
     with pytest.raises(
-        InputError, match="'mtlesd/resnet/hps/equal'; expected at most <dataset>/<backbone>/<architecture>"
+        InputError,
+        match="'mtlesd/resnet/hps/equal'; expected <dataset>, <dataset>/<backbone> or <dataset>/<backbone>/<architecture>",
     ):
         make_study(settings)
 
@@ -345,7 +352,7 @@ def test_environment_variables_in_paths(minimal: Make, monkeypatch: pytest.Monke
     monkeypatch.setenv("TOY_DATA", "somewhere")
     assert raw_roots(study)["esd"] == Path("somewhere/esd")
     monkeypatch.delenv("TOY_DATA")
-    with pytest.raises(InputError, match="names the environment variable TOY_DATA, which is not set"):
+    with pytest.raises(InputError, match="the environment variable TOY_DATA is not set"):
         raw_roots(study)
 
 
@@ -364,7 +371,7 @@ def test_settings_of_a_cell_are_what_it_depends_on(minimal: Make) -> None:
     other = make_study(minimal(input_size=112))
     assert cell_settings(other, cell) != cell_settings(base, cell)
     assert len(cells_of(same)) == 2
-    with pytest.raises(InputError, match=r"has no cell 'x'. Its first: mtlesd/resnet/hps/equal/r4-s0"):
+    with pytest.raises(InputError, match=r"has no cell 'x'. Its first cells: mtlesd/resnet/hps/equal/r4-s0"):
         find_cell(base, "x")
 
 
@@ -483,9 +490,9 @@ def test_what_may_not_reach_timm_is_refused_when_the_study_is_read(
         ("a: &a [*a]", r"line 1: \*a refers to an anchor that is not defined before it, or to itself"),
         ("a: " + "[" * 20_000, "line 1: nested more than 40 levels deep"),
         ("a: " + "9" * 5000, "line 1: 99999999999999999999... is a number of more"),
-        ("study: a\nseeds: [0]\nstudy: b", "line 3: the key 'study' is given twice, here and in line 1"),
-        ("lora:\n  rank: 4\n  alpha: 2\n  rank: 8", "line 4: the key 'rank' is given twice, here and in line 2"),
-        ("__use_yte__: true\na: ?1+1", "__use_yte__ would let Snakemake run"),
+        ("study: a\nseeds: [0]\nstudy: b", "line 3: the key 'study' occurs twice, here and in line 1"),
+        ("lora:\n  rank: 4\n  alpha: 2\n  rank: 8", "line 4: the key 'rank' occurs twice, here and in line 2"),
+        ("__use_yte__: true\na: ?1+1", "with the key __use_yte__, Snakemake would run"),
         ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
         ("x" * 300_000, "300,000 bytes; expected a text of at most 262,144"),
     ],

@@ -192,7 +192,7 @@ def test_the_list_says_kinds_sources_and_variants(study: Study) -> None:
         ),
         (
             {"weightings": {"mine": {"kind": "db_mtl", "label": "DB-MTL"}}},
-            "weightings.db_mtl: the label 'DB-MTL' is already used; each variant needs its own",
+            "weightings.db_mtl: another variant has the label 'DB-MTL' too",
         ),
         (
             {"backbones": {"mine": {"label": "R", "model": "resnet26", "weights": "none"}}},
@@ -215,6 +215,7 @@ def test_a_setting_that_no_study_could_give_is_refused(minimal: Make, monkeypatc
             super().__init__(tasks, epochs)
 
     with pytest.raises(
-        InputError, match="weightings.mine: labelled has a setting 'label', which a study could not give it"
+        InputError,
+        match="weightings.mine: the component labelled has a setting 'label', but kind and label are keys of every variant",
     ):
         make_study(minimal(weightings={"mine": {"kind": "labelled"}}))

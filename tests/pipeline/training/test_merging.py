@@ -452,7 +452,7 @@ def test_merging_keeps_no_more_than_it_says(copy: Study, monkeypatch: pytest.Mon
     assert run("merge", A, B, "--method", "averaging", "--surgery") == 0
     said = about(copy, f"{TIES.replace('ties', 'averaging')}-surgery8")["merging"]["kept_representations_mib"]
     largest = 0.0
-    compared = merge_models._compared
+    compared = merge_models._bias_and_means
 
     def watched(*given: Any) -> Any:
         nonlocal largest
@@ -465,7 +465,7 @@ def test_merging_keeps_no_more_than_it_says(copy: Study, monkeypatch: pytest.Mon
         largest = max(largest, sum(maps.values()) / 2**20)
         return compared(*given)
 
-    monkeypatch.setattr(merge_models, "_compared", watched)
+    monkeypatch.setattr(merge_models, "_bias_and_means", watched)
     assert run("merge", A, B, "--method", "averaging", "--surgery") == 0
     assert 0 < largest <= said + 0.06
 
@@ -498,7 +498,7 @@ def test_clean_names_merged_models_that_the_study_no_longer_has(copy: Study) -> 
     none = make_study({key: value for key, value in copy.as_dict().items() if key != "merging"})
     found = find_prunable_files(none, StudiesInUse([none], []))
     assert "results/toy/merging/mtlesd/dinov2/r4-s0-val" in {one.path.as_posix() for one in found.delete}
-    assert not [path for path in found.kept if "merging" in path.as_posix()]
+    assert not [path for path in found.staying if "merging" in path.as_posix()]
 
 
 def test_test_images_are_a_tagged_variant(study: Study) -> None:
@@ -547,7 +547,7 @@ def test_memory_is_said_before_and_kept_to(copy: Study, capsys: Any) -> None:
             [A, TIES, "--method", "ties"],
             f"{TIES} (merged) solves activity and segmentation; expected a single-task model, to merge it with {A}",
         ),
-        ([A, B, "--method", "ties", "--out", ""], "--out: expected the name of a folder"),
+        ([A, B, "--method", "ties", "--out", ""], "--out: expected a folder other than"),
         ([A, B, "--method", "ties", "--out", "study.yaml"], "--out study.yaml: cannot be created (File exists)"),
         ([A, B, "--method", "ties", "--surgery", "25"], "--surgery: rank 25; expected 1 to 24, the number of channels"),
         (
@@ -558,7 +558,7 @@ def test_memory_is_said_before_and_kept_to(copy: Study, capsys: Any) -> None:
             [A, MAIN, "--method", "ties"],
             f"{MAIN} (hps) solves activity and segmentation; expected a single-task model, to merge it with {A}",
         ),
-        ([A, JOINT], "--method: missing; study 'toy' does not merge"),
+        ([A, JOINT], "--method: missing; study 'toy' does not list a merging of"),
         ([A, B, "--surgery"], "--surgery: needs --method"),
         ([A, B, "--method", "ties", "--method", "averaging", "--out", "x"], "--out: a folder holds one model"),
         ([A, B, "--method", "ties", "--out", "results/toy/cells/mine"], "lies among the study's cells"),
@@ -668,8 +668,8 @@ def test_merging_is_refused_where_nothing_can_be_merged(
         backbones={**given["backbones"], "endoarss": sma},
         cells=[main_cells, cells("single_activity", "single_segmentation", backbones=["endoarss"])],
     )
-    refused("cells: all blocks have their own select_on, and none has 'last'", cells=given["cells"][1:])
-    refused("architectures: merged is not trained", cells=[main_cells, cells("merged")])
+    refused("cells: no block has select_on 'last', which is the value of training.select_on", cells=given["cells"][1:])
+    refused("architectures: merged models are not trained", cells=[main_cells, cells("merged")])
     refused("merging.mergers: unknown name 'tie'", merging={"mergers": ["tie"]})
     refused("mergers.ties: unknown setting 'kept'", mergers={"ties": {"kept": 1}})
     refused(r"mergers.ties.coefficients: \['a'\] is not allowed", mergers={"ties": {"coefficients": ["a"]}})

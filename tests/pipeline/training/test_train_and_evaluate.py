@@ -117,7 +117,7 @@ def test_training_again_gives_the_same_bits(study_file: Path) -> None:
     ("arguments", "message"),
     [
         (("train", "--cell", CELL), "data/datasets/mtlesd/dataset.json: missing; this dataset is not built"),
-        (("train", "--cell", "a/b"), "has no cell 'a/b'. Its first: mtlesd"),
+        (("train", "--cell", "a/b"), "has no cell 'a/b'. Its first cells: mtlesd"),
         (
             ("step", "build_dataset", "--dataset", "mtlendovis"),
             "has no dataset 'mtlendovis'. Did you mean 'mtlesd'? Its datasets: mtlesd",

@@ -117,11 +117,11 @@ def test_a_whole_study_passes_and_nothing_of_it_is_touched(study: Path, capsys: 
         "side files": 2 + 1,  # histories, the masks of a gallery
         "rows": 2 * 3 + 3 + 1,  # rows and two metrics.json a cell, references, the robustness
         "results": len(pd.read_parquet("results/toy/results.parquet")),
-        "answers": 2 + 3,  # predictions, and clean and two corruptions
+        "predictions": 2 + 3,  # predictions, and clean and two corruptions
     }
-    assert not any(check["gaps"] or check["warnings"] or check["told"] for check in checks.values())
+    assert not any(check["gaps"] or check["warnings"] or check["notes"] for check in checks.values())
     said = capsys.readouterr().out
-    assert "datasets: 44 pictures, masks and arrays checked, 0 wrong\n" in said
+    assert "datasets: 44 images, masks and arrays checked, 0 wrong\n" in said
     Path("report.json").unlink()
     after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in Path().rglob("*") if path.is_file()}
     assert after == before
@@ -136,7 +136,7 @@ def test_a_changed_mask_and_a_lost_picture(study: Path) -> None:
     image.unlink()
     status, checks = verify(study, "--cells", "0")
     (changed, lost) = wrong(checks).pop("datasets")
-    assert status == 1 and changed.startswith(f"{mask}: sha256 ") and "it was changed" in changed
+    assert status == 1 and changed.startswith(f"{mask}: sha256 ") and "the file was changed" in changed
     assert lost.startswith(f"{image}: missing") and "endoarss step build_dataset --dataset mtlesd" in lost
 
 
@@ -186,8 +186,8 @@ def test_a_flipped_byte_in_a_checkpoint(study: Path) -> None:
     flip(checkpoint)
     status, checks = verify(study, "--cell", VIT)
     (line,) = wrong(checks)["checkpoints"]
-    assert status == 1 and line.startswith(f"{checkpoint}: sha256 ") and "it is another file" in line
-    assert f"{checkpoint}: its SHA-256 is" in wrong(checks)["answers"][0]
+    assert status == 1 and line.startswith(f"{checkpoint}: sha256 ") and "the file was changed" in line
+    assert f"{checkpoint}: its SHA-256 is" in wrong(checks)["predictions"][0]
 
 
 def test_other_frozen_weights(study: Path) -> None:
@@ -198,7 +198,7 @@ def test_other_frozen_weights(study: Path) -> None:
         and f"{WEIGHTS}: sha256" in wrong(checks)["checkpoints"][0]
         and VIT in wrong(checks)["checkpoints"][0]
     )
-    assert "weights.safetensors is a different file (sha256" in wrong(checks)["answers"][0]
+    assert "weights.safetensors is a different file (sha256" in wrong(checks)["predictions"][0]
 
 
 def test_a_changed_row(study: Path) -> None:
@@ -222,9 +222,9 @@ def test_changed_predictions(study: Path) -> None:
     spoil(path, 5)
     status, checks = verify(study, "--cell", RESNET)
     found = wrong(checks)
-    assert status == 1 and set(found) == {"rows", "answers"}
+    assert status == 1 and set(found) == {"rows", "predictions"}
     assert found["rows"][0].startswith(f"{path}: sha256 ") and "endoarss evaluate --again" in found["rows"][0]
-    assert "which its predictions give" in found["rows"][1] and str(path) in found["answers"][0]
+    assert "which its predictions give" in found["rows"][1] and str(path) in found["predictions"][0]
 
 
 def test_exchanged_predictions_are_found_without_a_model(study: Path) -> None:
@@ -240,7 +240,11 @@ def test_exchanged_predictions_are_found_without_a_model(study: Path) -> None:
     assert run(study, "step", "collect_results") == 1, "they are no results of the trainings"
     status, checks = verify(study, "--cells", "0")
     lines = wrong(checks).pop("rows")
-    assert status == 1 and len(lines) == 2 and all("as provenance.json says: it is another file" in x for x in lines)
+    assert (
+        status == 1
+        and len(lines) == 2
+        and all("the digest in provenance.json: the file was changed" in x for x in lines)
+    )
     for cell in (RESNET, VIT):
         path = CELLS / cell / "provenance.json"
         write_json(path, {key: value for key, value in read_json(path).items() if key != "predictions_sha256"})
@@ -254,10 +258,10 @@ def test_a_checkpoint_of_another_cell(study: Path) -> None:
     about = path.with_name("provenance.json")
     write_json(about, read_json(about) | {"checkpoint_sha256": sha256_of(path)})
     lines = wrong(verify(study, "--cells", "0")[1])["checkpoints"]
-    assert lines[0].startswith(f'{path}: says cell "{RESNET}"; "{VIT}", as in provenance.json')
-    assert any("says settings " in line for line in lines)
+    assert lines[0].startswith(f'{path}: its header has cell "{RESNET}"; "{VIT}", as in provenance.json')
+    assert any("its header has settings " in line for line in lines)
     path.write_bytes(b"torn")
-    assert any("has no header of a checkpoint" in x for x in wrong(verify(study, "--cells", "0")[1])["checkpoints"])
+    assert any("has no checkpoint header" in x for x in wrong(verify(study, "--cells", "0")[1])["checkpoints"])
 
 
 def spoil(path: Path, pixels: int) -> None:
@@ -269,8 +273,8 @@ def spoil(path: Path, pixels: int) -> None:
     write_predictions(path, kept)
 
 
-@pytest.mark.parametrize(("pixels", "kind"), [(5, "told"), (56 * 56, "warnings")])
-def test_answers_of_another_device_may_differ(study: Path, pixels: int, kind: str) -> None:
+@pytest.mark.parametrize(("pixels", "kind"), [(5, "notes"), (56 * 56, "warnings")])
+def test_predictions_of_another_device_may_differ(study: Path, pixels: int, kind: str) -> None:
     spoil(CELLS / RESNET / "predictions/mtlesd.npz", pixels)
     (CELLS / RESNET / "done.json").unlink()
     assert run(study, "evaluate", "--cell", RESNET) == 0
@@ -280,7 +284,7 @@ def test_answers_of_another_device_may_differ(study: Path, pixels: int, kind: st
         write_json(path, read_json(path) | {"device": "Some GPU"})
     status, checks = verify(study, "--cell", RESNET)
     assert status == 0, wrong(checks)
-    (line,) = checks["answers"][kind]
+    (line,) = checks["predictions"][kind]
     assert "% of pixels, 100.0000% of activities" in line and "device Some GPU, here CPU" in line
 
 
@@ -291,8 +295,11 @@ def test_changed_rows_under_corruption(study: Path) -> None:
     rows.to_parquet(path, index=False)
     status, checks = verify(study, "--seed", "3")
     found = wrong(checks)
-    assert status == 1 and {"rows", "results", "answers"} == set(found)
-    assert f"{path}, predicted_1 of severity 0" in found["answers"][0] and "the rows of clean, " in found["answers"][0]
+    assert status == 1 and {"rows", "results", "predictions"} == set(found)
+    assert (
+        f"{path}, predicted_1 of severity 0" in found["predictions"][0]
+        and "the rows of clean, " in found["predictions"][0]
+    )
 
 
 def test_forged_rows_under_corruption_are_found_without_a_model(study: Path) -> None:
@@ -322,7 +329,7 @@ def test_results_of_another_run(study: Path) -> None:
     assert "(1 of " in value and "which the saved rows give" in value
     assert (
         digest.startswith(f"{path}: sha256 ")
-        and "it belongs to another run" in digest
+        and "the file belongs to another run" in digest
         and "endoarss step collect_results" in digest
     )
     table.iloc[:-3].to_parquet(path, index=False)
@@ -352,7 +359,7 @@ def test_another_setting_of_the_study(study: Path) -> None:
 def test_another_label_changes_nothing(study: Path) -> None:
     change(study, lambda settings: settings.update(title="Another"))
     status, checks = verify(study, "--cells", "0")
-    assert status == 0 and "when the study was another" in checks["study"]["warnings"][0]
+    assert status == 0 and "the study has changed since results were collected" in checks["study"]["warnings"][0]
 
 
 def test_what_is_not_there_is_a_gap(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -362,10 +369,10 @@ def test_what_is_not_there_is_a_gap(study: Path, capsys: pytest.CaptureFixture[s
         Path(name).unlink()
     capsys.readouterr()
     status, checks = verify(study)
-    assert status == 0 and all(checks[name]["gaps"] for name in ("study", "datasets", "rows", "results", "answers"))
+    assert status == 0 and all(checks[name]["gaps"] for name in ("study", "datasets", "rows", "results", "predictions"))
     said = capsys.readouterr().out
     assert (
-        f"not there: {RESNET}: its robustness is not evaluated yet" in said
+        f"missing: {RESNET}: its robustness is not evaluated yet" in said
         and "results.parquet: not collected yet" in said
     )
     shutil.rmtree("results")
@@ -388,7 +395,7 @@ def test_results_without_data_are_verified_as_far_as_can_be(study: Path) -> None
     flip(Path("results/toy/results.parquet"))
     found = wrong(verify(study, "--cells", "0")[1])
     assert set(found) == {"rows", "results"} and len(found["rows"]) == 3, found
-    assert "manifest.csv: not there" in verify(study, "--cells", "0")[1]["results"]["gaps"][0]
+    assert "manifest.csv: missing" in verify(study, "--cells", "0")[1]["results"]["gaps"][0]
 
 
 def test_a_torn_file_does_not_hide_the_others(study: Path) -> None:
@@ -403,7 +410,7 @@ def test_a_torn_file_does_not_hide_the_others(study: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("--cell", "a/b"), 1, "has no cell 'a/b'. Its first: mtlesd"),
+        (("--cell", "a/b"), 1, "has no cell 'a/b'. Its first cells: mtlesd"),
         (("--cells", "-1"), 2, "--cells: '-1': expected a whole number of at least 0"),
         (("--workers", "-1"), 2, "--workers: '-1': expected a whole number of at least 0"),
     ],
@@ -471,7 +478,7 @@ def _spoil_gallery(path: Path) -> None:
         ("predictions/mtlesd.npz", _spoil_confidence, "rows", "confidence of the image .* holds nan"),
         ("robustness/gallery.npz", _spoil_gallery, "side files", "a mask holds 99; expected 0 to 6"),
         ("robustness/gallery.npz", lambda p: p.write_bytes(b"PK\3\4"), "side files", "gallery.npz: no saved masks"),
-        ("history.csv", lambda p: p.write_text("seconds\n2\n"), "side files", "history.csv: lacks epoch"),
+        ("history.csv", lambda p: p.write_text("seconds\n2\n"), "side files", "history.csv: has no column epoch"),
         ("history.csv", lambda p: p.write_bytes(b"\xff\xfe\x00"), "side files", "history.csv"),
         ("provenance.json", lambda p: p.write_text("[" * 100_000), "study", "provenance.json: not JSON"),
         ("provenance.json", lambda p: p.write_text('{"seed": "x"}'), "study", "provenance.json: lacks"),
@@ -488,7 +495,7 @@ def test_verify_survives_and_names_what_it_looks_for(
     status, checks = verify(study, "--cells", "1")
     found = " | ".join(wrong(checks).get(kind, []))
     assert status == 1 and re.search(words, found), wrong(checks)
-    assert set(checks) == {"study", "datasets", "checkpoints", "side files", "rows", "results", "answers"}
+    assert set(checks) == {"study", "datasets", "checkpoints", "side files", "rows", "results", "predictions"}
     assert checks["datasets"]["checked"] == 44 and not wrong(checks).get("datasets")
 
 

@@ -13,7 +13,7 @@ from pipeline.errors import InputError
 from pipeline.io.known_digests import KnownDigests
 from pipeline.workflow.making import are_current, making
 from pipeline.workflow.plan import decides_file, set_plan_times, stale_results
-from pipeline.workflow.result import Result, made_upstream
+from pipeline.workflow.result import Result, upstream_digests
 from pipeline.workflow.results_of_study import ResultsOfStudy
 
 CODE = ("pipeline/io/hashing.py",)
@@ -82,8 +82,8 @@ def test_settings_files_folders_and_upstream_decide() -> None:
     second = model(first)
     make(first)
     make(second)
-    assert stale(data(2), second) == {"d": "made otherwise"}
-    assert stale(first, model(first, 2)) == {"m": "made otherwise"}
+    assert stale(data(2), second) == {"d": "made with other settings, code or packages"}
+    assert stale(first, model(first, 2)) == {"m": "made with other settings, code or packages"}
     assert model(first, 2).differences(second.earlier_record() or {}) == ["settings lr"]
     weights = Path("m/weights")
     weights.write_text("y")  # of the same size
@@ -97,10 +97,12 @@ def test_settings_files_folders_and_upstream_decide() -> None:
     assert stale(first, second) == {"m": "made from another d"}
     make(second)
     assert stale(first, second) == {}
-    other = Result("train", "m", second.done, second.decides, (first, data()), second.files)
+    other = Result("train", "m", second.done, second.settings_and_code, (first, data()), second.files)
     assert stale(first, other) == {}, "the same result twice"
     make(model(first, name="other"))
-    more = Result("train", "m", second.done, second.decides, (first, model(first, name="other")), second.files)
+    more = Result(
+        "train", "m", second.done, second.settings_and_code, (first, model(first, name="other")), second.files
+    )
     assert stale(first, more) == {"m": "made from another other"}
 
 
@@ -108,7 +110,7 @@ def test_secrets_are_not_recorded() -> None:
     """What is compared is a digest; what people read is masked, and no difference by itself."""
     first = data("https://me:a-password@host/weights")
     make(first)
-    assert stale(first) == {} and "a-password" not in first.decided.read_text() + first.done.read_text()
+    assert stale(first) == {} and "a-password" not in first.decided_by_file.read_text() + first.done.read_text()
     assert first.differences(first.earlier_record() or {}) == []
 
 
@@ -241,4 +243,4 @@ def test_a_record_that_is_none_counts_as_missing(content: str) -> None:
     first = data()
     make(first)
     first.done.write_text(content)
-    assert stale(first) == {"d": "not made yet"} and made_upstream([model(first)]) == {}
+    assert stale(first) == {"d": "not made yet"} and upstream_digests([model(first)]) == {}

@@ -63,7 +63,8 @@ def test_the_study_decides_rows_of_tables_and_only_settings_of_models() -> None:
 
 
 def test_what_is_left_out_by_name_is_there() -> None:
-    for module in (step_code._CORRUPTING, step_code._SCORING, step_code._LABELS, step_code._FIRST, TRAINING):
+    named = step_code._CORRUPTING, step_code._SCORING, step_code._LABELS, step_code._BEFORE_EVERY_STEP
+    for module in (*named, TRAINING):
         assert module_file(module) is not None, module
     assert module_file(step_code._STUDY) is not None
     # It would count if it were not left out.
