@@ -109,7 +109,7 @@ def _annotated_2018(root: Path | None) -> set[vqla.Key]:
     if len(annotated) == vqla.FRAMES_2018:
         return annotated
     sequences = {*endovis2018.SEQUENCES} - {_WITHOUT_ANNOTATION}
-    return set(product(sequences, range(endovis2018.FRAMES_A_SEQUENCE))) - vqla.SURPLUS_2018
+    return set(product(sequences, range(endovis2018.FRAMES_PER_SEQUENCE))) - vqla.SURPLUS_2018
 
 
 def _endovis2017(report: SourceReport, root: Path, need: Need) -> None:

@@ -404,7 +404,7 @@ def test_irregular_folder_names(name: str, type_id: int) -> None:
 def test_an_instrument_that_is_not_known_is_refused() -> None:
     folder = Path("ground_truth/Chopsticks_labels")
     frame = endovis2017.Frame2017("instrument_dataset_1", 0, Path("frame000.png"), {0: [folder / "frame000.png"]})
-    with pytest.raises(InputError, match="Chopsticks_labels: the name is not that of a known instrument"):
+    with pytest.raises(InputError, match="Chopsticks_labels: the folder's name contains no known instrument"):
         endovis2017.check_typed(frame)
 
 
