@@ -118,10 +118,10 @@ def _unknown_values(unknown: NDArray[np.uint8] | NDArray[np.int32], stored: Stor
     """Return a message with the values of a mask that have no meaning, the most frequent first, and with a remedy."""
     values, counts = np.unique(unknown, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:_SHOWN_AT_MOST]
-    shown = ", ".join(f"{stored.written(int(values[i]))} ({counts[i]:,} pixels)" for i in order)
+    shown = ", ".join(f"{stored.notation(int(values[i]))} ({counts[i]:,} pixels)" for i in order)
     more = f" and {len(values) - len(order):,} other values" if len(values) > len(order) else ""
     known_values = sorted(stored.meanings)
-    known = ", ".join(map(stored.written, known_values[:12])) + (", ..." if len(known_values) > 12 else "")
+    known = ", ".join(map(stored.notation, known_values[:12])) + (", ..." if len(known_values) > 12 else "")
     if not stored.colours and known_values == list(range(len(known_values))):
         known = f"0 to {len(known_values) - 1}"
     return (

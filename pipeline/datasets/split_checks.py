@@ -32,7 +32,7 @@ def check_split(
     Args:
         dataset: name of the dataset.
         samples: frames of the dataset.
-        split: train or test by frame id; it may hold further frames.
+        split: train or test by frame id, also for frames that are not in `samples`.
         rule: the split rule, as the study names it.
         trained: whether models are trained on the dataset.
         validated: whether a model's epoch is chosen on validation frames.

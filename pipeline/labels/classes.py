@@ -29,7 +29,7 @@ class StoredValues:
     meanings: Mapping[int, int]
     colours: bool = False
 
-    def written(self, value: int) -> str:
+    def notation(self, value: int) -> str:
         """Return a value as a study writes it."""
         return f'"#{value:06x}"' if self.colours else str(value)
 

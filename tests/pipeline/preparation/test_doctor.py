@@ -97,7 +97,9 @@ def test_a_partial_tree_says_what_is_missing_and_where_to_ask(
     from pipeline.preparation.doctor.show import show
 
     said = show(report)
-    assert "grand-challenge.org (register, then Downloads)" in said and "Can be built, partial: mtlendovis" in said
+    assert (
+        "grand-challenge.org (register, then Downloads)" in said and "Can be built, but incomplete: mtlendovis" in said
+    )
 
 
 def test_broken_trees_name_every_fault(make: Callable[..., Study], copy: Path) -> None:

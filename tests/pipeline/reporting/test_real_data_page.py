@@ -81,7 +81,7 @@ def test_its_steps_work_one_after_the_other(study_file: Path, capsys: pytest.Cap
     given = ("--study", str(study_file))
     assert main(["doctor", *given, "--deep", "--json", "doctor.json", "--export-split", "split.csv"]) == 0
     said = capsys.readouterr().out
-    assert "Can be built, partial: mtlesd, mtlendovis, mtlendovis_gen. Every table will say so." in said
+    assert "Can be built, but incomplete: mtlesd, mtlendovis, mtlendovis_gen. Every table will say so." in said
     assert json.loads(Path("doctor.json").read_text())["usable"]
     exported = [line.split(",") for line in Path("split.csv").read_text().splitlines()[1:]]
     for dataset in ("mtlesd", "mtlendovis", "mtlendovis_gen"):
