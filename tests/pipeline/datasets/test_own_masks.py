@@ -293,7 +293,7 @@ def labelled(root: Path, activities: list[str]) -> None:
             ["cut"] * 4 + ["idle"] * 2,
             {},
             "last",
-            "the split random_by_activity leaves the test split of 6 frames empty (cut 4, idle 2). It takes a fifth",
+            "the split random_by_activity leaves the test split of 6 frames empty (cut 4, idle 2). This rule takes a fifth",
         ),
         (
             ["cut"] * 6,

@@ -65,7 +65,7 @@ Spoil = Callable[[pd.DataFrame], pd.DataFrame]
     ("spoil", "message"),
     [
         (lambda rows: rows.drop(columns="sequence"), r"lacks the column\(s\) sequence"),
-        (lambda rows: rows.drop(columns="row_hd"), r"lacks the column\(s\) row_hd; another version wrote it"),
+        (lambda rows: rows.drop(columns="row_hd"), r"lacks the column\(s\) row_hd, because another version wrote it"),
         (lambda rows: rows.iloc[:-1], "the image 'frame_5' is missing; 6 test images were expected"),
         (
             lambda rows: rows.assign(frame_id=[f"other_{i}" for i in range(6)]),

@@ -98,8 +98,8 @@ def test_stains_and_smoke_are_in_many_esd_frames_and_not_in_all() -> None:
     for seed in range(12):
         before = np.full((96, 120, 3), 0.5, np.float32)
         after = before.copy()
-        esd_scenes._stain(after, np.random.default_rng(seed))
-        esd_scenes._smoke(after, np.random.default_rng(seed))
+        esd_scenes._paint_stains(after, np.random.default_rng(seed))
+        esd_scenes._paint_smoke(after, np.random.default_rng(seed))
         changed += bool((after != before).any())
         assert after.min() >= 0 and after.max() <= 1
     assert 6 <= changed < 12
