@@ -78,14 +78,8 @@ def _draw_curves(axes: Axes, measured: Mapping[str, Any], corruption: str) -> No
             (severity, 100 * np.array(point)) for severity, point in zip(severities, points, strict=True) if point
         ]
         measured_severities = [severity for severity, _ in measured_points]
-        axes.plot(
-            measured_severities,
-            [point[0] for _, point in measured_points],
-            color=colours[i],
-            label=model,
-            marker=MARKERS[i],
-            linestyle=LINES[i],
-        )
+        scores = [point[0] for _, point in measured_points]
+        axes.plot(measured_severities, scores, color=colours[i], label=model, marker=MARKERS[i], linestyle=LINES[i])
         bands = np.array([(severity, *point[1:]) for severity, point in measured_points if len(point) == 3])
         if len(bands):
             axes.fill_between(bands[:, 0], bands[:, 1], bands[:, 2], color=colours[i], alpha=0.12, linewidth=0)
