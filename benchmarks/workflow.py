@@ -102,7 +102,7 @@ def overhead(study_file: Path) -> dict[str, float]:
     jobs = int(steps[1]) - 1  # `all` does nothing
     if len(files) != jobs:
         raise InputError(
-            f"{study_file}: {len(files)} of {jobs} jobs that ran have recorded times. Check that the last run is of this study."
+            f"{study_file}: {len(files)} jobs have recorded times, but {jobs} ran. Check that the last run is of this study."
         )
     commands_s = sum(_seconds(path) for path in files)
     return {"elapsed_s": elapsed_s, "bare_s": commands_s, "overhead": elapsed_s / commands_s - 1, "jobs": jobs}
