@@ -1,1 +1,1 @@
-"""Speed and memory compared with other implementations: `make bench`. The figures are of one run on one machine; compare ratios."""
+"""Speed and memory compared with other implementations: `make bench`. The figures come from one run on one machine, so compare ratios."""

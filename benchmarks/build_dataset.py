@@ -39,10 +39,10 @@ from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018
 
 Paths = tuple[Path, ...]
 
-_STOCK = 60
-_SIZE = 1024, 1280
+_DISTINCT_FRAMES = 60
+_SIZE = 1024, 1280  # height and width in pixels
 _PEER_FRAMES = 120
-_SMALL = 500
+_FEW_FRAMES = 500
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -50,39 +50,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=2)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path()) as name:
         folder = Path(name)
-        _make_tree(folder / "tree", given.frames)
-        small = min(_SMALL, given.frames)
+        _make_tree(folder / "tree", options.frames)
+        few = min(_FEW_FRAMES, options.frames)
         rows = {
-            f"ours, {given.workers} processes": _measure(folder, given.frames, given.workers),
-            f"ours, {given.workers} processes, {small} frames": _measure(folder, small, given.workers),
-            f"ours, 1 process, {small} frames": _measure(folder, small, 1),
-            f"plain Pillow loop, {given.workers} processes": _measure_plain(folder, given.workers, _pillow_frame),
-            f"plain OpenCV loop, {given.workers} processes": _measure_plain(folder, given.workers, _opencv_frame),
+            f"ours, {options.workers} processes": _measure(folder, options.frames, options.workers),
+            f"ours, {options.workers} processes, {few} frames": _measure(folder, few, options.workers),
+            f"ours, 1 process, {few} frames": _measure(folder, few, 1),
+            f"plain Pillow loop, {options.workers} processes": _measure_plain(folder, options.workers, _pillow_frame),
+            f"plain OpenCV loop, {options.workers} processes": _measure_plain(folder, options.workers, _opencv_frame),
         }
-    base = rows[f"plain OpenCV loop, {given.workers} processes"]["frames_a_second"]
+    base_rate = rows[f"plain OpenCV loop, {options.workers} processes"]["frames_a_second"]
     print(
         f"\nBuilding MTLEndovis, 1280x1024 frames with hashing (synthetic), {platform.machine()}, {os.cpu_count()} CPUs"
     )
     print(f"{'':40}{'frames':>8}{'seconds':>10}{'frames/s':>10}{'ratio':>8}{'total peak MiB':>18}")
     for label, row in rows.items():
-        ratio = row["frames_a_second"] / base
+        ratio = row["frames_a_second"] / base_rate
         print(
             f"{label:40}{row['frames']:8.0f}{row['seconds']:10.1f}{row['frames_a_second']:10.1f}{ratio:8.2f}"
             f"{row['peak_mib']:18.0f}"
         )
-    about = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
-    write_json(Path("results/benchmarks/build_dataset.json"), {**about, "data": "synthetic", "rows": rows})
+    origin = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
+    write_json(Path("results/benchmarks/build_dataset.json"), {**origin, "data": "synthetic", "rows": rows})
 
 
 def _make_tree(root: Path, frames: int) -> None:
-    """Fill EndoVis-2018 folders with links to a few distinct generated frames."""
-    stock_root = root.with_name("stock")
-    stock_root.mkdir()
-    generate_endovis2018(stock_root, _STOCK, *_SIZE, seed=0, floor=2)
-    tree, texts = endovis2018.read_tree(prepare_root(stock_root)), vqla.find_2018(stock_root)
+    """Fill EndoVis 2018 folders with links to a few distinct generated frames."""
+    distinct_root = root.with_name("stock")
+    distinct_root.mkdir()
+    generate_endovis2018(distinct_root, _DISTINCT_FRAMES, *_SIZE, seed=0, floor=2)
+    tree, texts = endovis2018.read_tree(prepare_root(distinct_root)), vqla.find_2018(distinct_root)
     usable = [
         (frame, texts[key])
         for key, frame in tree.frames.items()
@@ -100,7 +100,7 @@ def _make_tree(root: Path, frames: int) -> None:
         for _, mask in frame.masks:
             _link(mask, sequence / endovis2018.RAW_SETS[0] / f"{name}_{mask.name.split('_', 1)[1]}")
         _link(text, root / "EndoVis-18-VQLA" / sequence.name / "vqla" / "label" / f"{name}_QA.txt")
-    for index, path in enumerate(sorted(stock_root.rglob("miccai*/labels.json"))):
+    for index, path in enumerate(sorted(distinct_root.rglob("miccai*/labels.json"))):
         _link(path, root / "release" / str(index) / "labels.json")
 
 
@@ -117,14 +117,14 @@ def _measure(folder: Path, frames: int, workers: int) -> dict[str, float]:
 
 
 def _build(folder: Path, frames: int, workers: int) -> dict[str, float]:
-    """Build the dataset from the first frames; return its figures."""
+    """Build the dataset from the first frames, and return the measurements."""
     with _measured(frames) as row:
-        collected, order = _collect(folder)
+        collected, request = _collect(folder)
         collected = Collected(collected.samples[:frames], collected.notes)
         split = assign_splits(collected.samples, "random_by_activity")
         labels = KINDS["mtlendovis"].labels
         card = {"name": "mtlendovis", "expected_frames": None}
-        write_dataset(folder / "built", labels, collected, split, order.roots, card, workers)
+        write_dataset(folder / "built", labels, collected, split, request.roots, card, workers)
     shutil.rmtree(folder / "built")
     return row
 
@@ -162,8 +162,8 @@ def _collect(folder: Path) -> tuple[Collected, CollectRequest]:
     """Collect the samples of the tree."""
     kind = KINDS["mtlendovis"]
     recipe = kind.recipes["random_by_activity"]
-    order = CollectRequest("mtlendovis", kind.labels, dict.fromkeys(recipe.sources, folder / "tree"))
-    return recipe.collect(order), order
+    request = CollectRequest("mtlendovis", kind.labels, dict.fromkeys(recipe.sources, folder / "tree"))
+    return recipe.collect(request), request
 
 
 def _measure_plain(folder: Path, workers: int, build: Callable[[Path, tuple[int, Paths]], None]) -> dict[str, float]:
@@ -173,7 +173,7 @@ def _measure_plain(folder: Path, workers: int, build: Callable[[Path, tuple[int,
 
 
 def _build_plain(folder: Path, workers: int, build: Callable[[Path, tuple[int, Paths]], None]) -> dict[str, float]:
-    """Run a plain loop over some frames; return its figures."""
+    """Run a plain loop over some frames, and return the measurements."""
     collected, _ = _collect(folder)
     paths = [sample.files for sample in collected.samples[:_PEER_FRAMES]]
     (folder / "plain").mkdir()
@@ -196,7 +196,7 @@ def _pillow_frame(folder: Path, item: tuple[int, Paths]) -> None:
 
 
 def _opencv_frame(folder: Path, item: tuple[int, Paths]) -> None:
-    """Do the same with OpenCV."""
+    """Do the same as `_pillow_frame` with OpenCV."""
     cv2.setNumThreads(1)
     index, (image_path, label_path, *others) = item
     image, label = np.array(cv2.imread(str(image_path))), np.array(cv2.imread(str(label_path)))[..., ::-1]

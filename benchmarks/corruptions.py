@@ -1,14 +1,14 @@
-"""Corruptions compared with the reference library: milliseconds, ratios, memory, and the cost of a first call; one thread.
+"""Corruptions compared with the reference library on one thread: milliseconds, ratios, memory, and the cost of a first call.
 
     python -m benchmarks.corruptions [--size 1280x1024] [--repeats 5] [--names zoom_blur smoke ...]
 
 On a generated frame (synthetic), at severity 3:
-    time            medians after one untimed call; both backends take turns, and every repeat has its own seed
-    memory          the peak of the fast backend beyond input and output, in bytes per pixel and channel; each corruption runs in its
+    time            medians after one untimed call. Both backends take turns, and every repeat has its own seed
+    memory          the peak of the fast backend beyond input and output, in bytes per pixel and channel. Each corruption runs in its
                     own process after a small warm-up, and the system reports the peak (Linux)
     first call      seconds of a fresh process for imports and one call at 224x224, with and without compiled code on disk
     sweep           five severities of one 256x256 image: five calls of the reference, and one `sweep`
-`target` is what the fast backend must reach at 1280x1024; missed targets are listed at the end.
+`target` is the goal of the fast backend at 1280x1024. Missed targets are listed at the end.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ TARGET_RATIO = {
     "saturate": 20.0,
 }
 TARGET_MS = {"bleeding": 60.0, "smoke": 60.0}
-TARGET_BYTES = 12.0
-TARGET_SWEEP = 4.0
+TARGET_BYTES = 12.0  # per pixel and channel
+TARGET_SWEEP = 4.0  # speed of a sweep relative to five calls of the reference
 WITHOUT_REFERENCE = ("bleeding", "smoke", "gamma_correction")
 
 _SMALL: Size = (224, 224)
-_SWEPT: Size = (256, 256)
-_WARM_UP = 64
+_SWEPT: Size = (256, 256)  # the image of the sweeps
+_WARM_UP = 64  # side of the warm-up image in pixels
 _SEVERITY = 3
 _FIRST_CALL = f"""
 import sys, time
@@ -89,10 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", type=parse_size, default=(1280, 1024), help="width x height")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--names", nargs="+", choices=CORRUPTIONS, default=CORRUPTIONS, metavar="NAME")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     os.environ.update(NUMBA_NUM_THREADS="1", OMP_NUM_THREADS="1")
     cv2.setNumThreads(1)
-    large = label(given.size)
+    large = label(options.size)
     print(f"\nCorruptions at severity {_SEVERITY}, one thread (synthetic), {platform.machine()}, {os.cpu_count()} CPUs")
     print(f"{'':18}{label(_SMALL):>27}{large:>30}{'':13}{'beyond in-':>11}{'first call, s':>18}")
     print(
@@ -101,29 +101,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        frames = {size: write_frame(Path(folder), size) for size in {given.size, _SMALL}}
-        for name in given.names:
-            rows[name] = measure(name, frames, given.size, given.repeats)
+        frames = {size: write_frame(Path(folder), size) for size in {options.size, _SMALL}}
+        for name in options.names:
+            rows[name] = measure(name, frames, options.size, options.repeats)
             print(line(name, rows[name], large), flush=True)
-        cached, compiled = first_call(frames[_SMALL], given.names)
+        cached, compiled = first_call(frames[_SMALL], options.names)
     print(f"{f'one process for all {len(rows)}':108}{cached:9.2f}{compiled:9.2f}")
-    swept = measure_sweeps(given.names, given.repeats)
+    swept = measure_sweeps(options.names, options.repeats)
     missed = find_missed(rows, swept, large)
     print(f"missed targets: {'; '.join(missed) or 'none'}")
-    about = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
+    origin = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
     figures = {"rows": rows, "first_call_of_all": {"kept_s": cached, "compiled_s": compiled}, "sweep": swept}
     targets = {"ratio": TARGET_RATIO, "ms": TARGET_MS, "bytes": TARGET_BYTES, "sweep_ratio": TARGET_SWEEP}
-    settings = {"data": "synthetic", "severity": _SEVERITY, "size": large, "repeats": given.repeats}
+    settings = {"data": "synthetic", "severity": _SEVERITY, "size": large, "repeats": options.repeats}
     write_json(
         Path("results/benchmarks/corruptions.json"),
-        {**about, **settings, **figures, "asked": targets, "missed": missed},
+        {**origin, **settings, **figures, "asked": targets, "missed": missed},
     )
 
 
 def parse_size(text: str) -> Size:
-    """Return (width, height) of "1280x1024"; at least 32 pixels per side."""
-    found = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not found or min(size := (int(found[1]), int(found[2]))) < 32:
+    """Return (width, height) of a text such as "1280x1024", with at least 32 pixels per side."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match or min(size := (int(match[1]), int(match[2]))) < 32:
         raise argparse.ArgumentTypeError(
             f"{text!r}; expected width x height, such as 1280x1024, at least 32 pixels per side."
         )
@@ -159,10 +159,10 @@ def measure(name: str, frames: dict[Size, Path], size: Size, repeats: int) -> di
     row: dict[str, Any] = {}
     for frame_size in dict.fromkeys((_SMALL, size)):
         image = read_frame(frames[frame_size])
-        kinds: dict[str, Work] = {"fast": partial(_once, image, name, "fast")}
+        works: dict[str, Work] = {"fast": partial(_once, image, name, "fast")}
         if name not in WITHOUT_REFERENCE:
-            kinds["reference"] = partial(_once, image, name, "reference")
-        row[label(frame_size)] = side_by_side(kinds, repeats)
+            works["reference"] = partial(_once, image, name, "reference")
+        row[label(frame_size)] = side_by_side(works, repeats)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         row["memory_bytes"] = pool.submit(additional_memory, name, frames[size]).result()
     row["first_call_kept_s"], row["first_call_compiled_s"] = first_call(frames[_SMALL], [name])
@@ -174,24 +174,24 @@ def _once(image: Image, name: str, backend: str, seed: int) -> object:
     return corrupt(image, name, _SEVERITY, seed=seed, backend=backend)
 
 
-def side_by_side(kinds: dict[str, Work], repeats: int) -> dict[str, float]:
-    """Return the median milliseconds of each kind, and the ratio of reference to fast; the kinds take turns, with the repeat as seed."""
-    for work in kinds.values():
+def side_by_side(works: dict[str, Work], repeats: int) -> dict[str, float]:
+    """Return the median milliseconds of each backend, and their ratio. The backends take turns, with the number of the repeat as seed."""
+    for work in works.values():
         work(0)
-    times: dict[str, list[float]] = {kind: [] for kind in kinds}
+    times: dict[str, list[float]] = {backend: [] for backend in works}
     for repeat in range(1, repeats + 1):
-        for kind, work in kinds.items():
+        for backend, work in works.items():
             started = time.perf_counter()
             work(repeat)
-            times[kind].append(1000 * (time.perf_counter() - started))
-    figures = {f"{kind}_ms": statistics.median(values) for kind, values in times.items()}
-    if "reference" in kinds:
+            times[backend].append(1000 * (time.perf_counter() - started))
+    figures = {f"{backend}_ms": statistics.median(values) for backend, values in times.items()}
+    if "reference" in works:
         figures["ratio"] = figures["reference_ms"] / figures["fast_ms"]
     return figures
 
 
 def additional_memory(name: str, path: Path) -> float | None:
-    """Return the bytes per pixel and channel beyond input and output, of the severity that needs most; run this in a process of its own."""
+    """Return the bytes per pixel and channel beyond input and output at the worst severity. Run this in its own process."""
     cv2.setNumThreads(1)
     image = read_frame(path)
     peaks = []
@@ -203,9 +203,9 @@ def additional_memory(name: str, path: Path) -> float | None:
 
 
 def peak_memory(work: Callable[[], np.ndarray]) -> int | None:
-    """Return the peak of resident bytes during a call, beyond those before it and those of its result; None except on Linux.
+    """Return the resident bytes that a call needs at its peak besides its result, or None on systems other than Linux.
 
-    It counts memory that numpy, OpenCV or compiled code allocates.
+    Memory that numpy, OpenCV or compiled code allocates is counted.
     """
     if sys.platform != "linux":
         return None
@@ -224,7 +224,7 @@ def _resident(field: str) -> int:
 
 
 def first_call(path: Path, names: Sequence[str]) -> tuple[float, float]:
-    """Return the seconds in which a fresh process imports and calls each name once: with compiled code on disk, and without."""
+    """Return the seconds of a fresh process that calls each corruption once, with and without compiled code on disk. Imports count."""
     with tempfile.TemporaryDirectory() as cache:
         command = [sys.executable, "-c", _FIRST_CALL, str(path), *names]
         environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
@@ -236,20 +236,20 @@ def first_call(path: Path, names: Sequence[str]) -> tuple[float, float]:
 
 
 def measure_sweeps(names: Sequence[str], repeats: int) -> dict[str, Any]:
-    """Measure five severities of each corruption that has a reference, one by one and in total."""
+    """Measure a sweep over five severities of each corruption with a reference, and print each and the total."""
     image = make_frame(_SWEPT)
     rows = {}
     for name in names:
         if name in WITHOUT_REFERENCE:
             continue
-        kinds: dict[str, Work] = {
+        works: dict[str, Work] = {
             "reference": partial(_five_calls, image, name),
             "fast": partial(_sweep, image, name),
         }
-        rows[name] = side_by_side(kinds, repeats)
+        rows[name] = side_by_side(works, repeats)
     figures: dict[str, Any] = {"size": label(_SWEPT), "rows": rows}
     if rows:
-        reference, fast = (sum(row[kind] for row in rows.values()) for kind in ("reference_ms", "fast_ms"))
+        reference, fast = (sum(row[key] for row in rows.values()) for key in ("reference_ms", "fast_ms"))
         figures.update(reference_ms=reference, fast_ms=fast, ratio=reference / fast)
         print(f"\n{f'five severities at {label(_SWEPT)}, ms':38}{'reference':>10}{'sweep':>9}{'ratio':>8}{'target':>8}")
         for name, row in rows.items():
@@ -271,11 +271,11 @@ def _sweep(image: Image, name: str, seed: int) -> object:
 def line(name: str, row: dict[str, Any], large: str) -> str:
     """Return one row of the table."""
     shown = f"{name:18}"
-    for size, wide in ((label(_SMALL), 10), (large, 13)):
+    for size, width in ((label(_SMALL), 10), (large, 13)):
         times = row[size]
         reference = f"{times['reference_ms']:.1f}" if "ratio" in times else "-"
         ratio = f"{times['ratio']:.1f}" if "ratio" in times else "-"
-        shown += f"{reference:>{wide}}{times['fast_ms']:9.1f}{ratio:>8}"
+        shown += f"{reference:>{width}}{times['fast_ms']:9.1f}{ratio:>8}"
     target = f"{TARGET_RATIO[name]:g} times" if name in TARGET_RATIO else "-"
     target = f"{TARGET_MS[name]:g} ms" if name in TARGET_MS else target
     memory = "-" if row["memory_bytes"] is None else f"{row['memory_bytes']:.1f}"

@@ -74,12 +74,13 @@ def _draw_curves(axes: Axes, measured: Mapping[str, Any], corruption: str) -> No
     colours = sns.color_palette("colorblind", len(measured["values"]))
     for i, (model, values) in enumerate(measured["values"].items()):
         points = values[_METRIC][corruption]
-        known = [(severity, 100 * np.array(point)) for severity, point in zip(severities, points, strict=True) if point]
-        at = [severity for severity, _ in known]
-        axes.plot(
-            at, [point[0] for _, point in known], color=colours[i], label=model, marker=MARKERS[i], linestyle=LINES[i]
-        )
-        bands = np.array([(severity, *point[1:]) for severity, point in known if len(point) == 3])
+        measured_points = [
+            (severity, 100 * np.array(point)) for severity, point in zip(severities, points, strict=True) if point
+        ]
+        measured_severities = [severity for severity, _ in measured_points]
+        scores = [point[0] for _, point in measured_points]
+        axes.plot(measured_severities, scores, color=colours[i], label=model, marker=MARKERS[i], linestyle=LINES[i])
+        bands = np.array([(severity, *point[1:]) for severity, point in measured_points if len(point) == 3])
         if len(bands):
             axes.fill_between(bands[:, 0], bands[:, 1], bands[:, 2], color=colours[i], alpha=0.12, linewidth=0)
     axes.set(xlabel="severity (0: clean)", ylabel="mIoU (%)", xticks=severities, ylim=(0, None))

@@ -29,7 +29,7 @@ from reports.page import Gallery, GalleryDataset, Page, Pictures, render_page
 FIGURES = ("fig5_segmentation", "fig6_severity", "fig_heatmap")
 CORRUPTIONS = ("smoke", "bleeding", "motion_blur", "gaussian_noise", "brightness", "elastic_transform")
 IMAGES = 2
-"""The number of gallery images per dataset in the example."""
+"""Number of gallery images per dataset in the example."""
 SHOWN = "smoke"
 """The corruption of the README's image."""
 QUALITY = 70
@@ -42,14 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", type=Path, default=Path("studies/demo.yaml"))
     parser.add_argument("--out", type=Path, default=Path("docs/example"))
-    given = parser.parse_args(arguments)
-    study = load_study(given.study)
+    options = parser.parse_args(arguments)
+    study = load_study(options.study)
     if not report_file(study).is_file():
         raise InputError(
             f"{report_file(study)}: does not exist; expected a finished study. Run it first with `make demo`."
         )
     page = page_of(StudyResults(study, reductions_of_page(study)))
-    write_example(page, given.out)
+    write_example(page, options.out)
 
 
 def write_example(page: Page, folder: Path) -> None:
@@ -57,7 +57,7 @@ def write_example(page: Page, folder: Path) -> None:
 
     Args:
         page: the page of a study that has generated data and measures robustness.
-        folder: where the files go; it is made if it does not exist.
+        folder: folder of the files, which is created if it does not exist.
 
     Raises:
         InputError: if the study has real data, or lacks scores under corruption or a gallery.
@@ -78,11 +78,11 @@ def write_example(page: Page, folder: Path) -> None:
 
 
 def reduced_page(page: Page, folder: Path) -> Page:
-    """Return a page with the example's figures, a small gallery and no contact sheets; its caption says that it is reduced.
+    """Return a page with the example's figures, a small gallery and no contact sheets. Its caption states that it is reduced.
 
     Args:
         page: the complete page.
-        folder: where the figures are saved, as WebP.
+        folder: folder in which the figures are saved as WebP.
     """
     return replace(
         page,
@@ -158,7 +158,7 @@ def readme_of(page: Page) -> str:
 
 _INTRODUCTION = """# Example report (synthetic data)
 
-This folder shows a part of what `make demo` makes. **Every number and every picture comes from generated scenes and says nothing about
+This folder shows a part of the results of `make demo`. **Every number and every picture comes from generated scenes and says nothing about
 surgery.**
 
 - [report.html](report.html) is the demo's page with all tables and curves, but fewer pictures. Download it and open it in a browser. It

@@ -2,9 +2,9 @@
 
     python -m benchmarks.intervals [--studies 400]
 
-It uses one thread. Two models are equally good on average, but differ per sequence (`benchmarks.simulated_study`; every other study has
-heavy tails). `covers` is the share of the 95 % intervals of their difference that contain 0, `width` the median width in points. CE is
-the corruption error of one model relative to the other, minus 100.
+It uses one thread. Two models are equally good on average, but differ per sequence (see `benchmarks.simulated_study`). Every other study
+has heavy tails. `covers` is the share of the 95 % intervals of their difference that contain 0, and `width` is the median width in points.
+CE is the corruption error of one model relative to the other, minus 100.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Difference = Callable[[Array, bool], Array]
 
 SEQUENCES = (3, 5, 14, 30)
 SEVERITIES = (0, 2, 4)
-REPLICATES, STUDENTISED = 1000, 300
+REPLICATES, STUDENTISED = 1000, 300  # number of replicates of the percentile bootstrap and of bootstrap-t
 # A replicate with a single sequence has the error 0, so t is practically infinite.
 _FAR = 1e6
 METHODS = ("percentile bootstrap", "bootstrap-t", "t by jackknife")
@@ -39,11 +39,11 @@ def differences(sequences: int, seed: int) -> dict[str, Difference]:
     study = SimulatedStudy(world, np.random.default_rng(seed))
     one, other = (_counts(study.model(model, SEVERITIES), sequences) for model in MODELS[:2])
 
-    def of(name: str, needs: str, score: Callable[[Array], Array]) -> Difference:
+    def of(name: str, counts_name: str, score: Callable[[Array], Array]) -> Difference:
         def difference(weights: Array, hold: bool) -> Array:
-            scores = [score(_weighted(counts[needs], weights, needs, hold)) for counts in (one, other)]
+            scores = [score(_weighted(counts[counts_name], weights, counts_name, hold)) for counts in (one, other)]
             if name == "CE":
-                errors = [(1 - found[:, 1:]).sum(axis=1) for found in scores]
+                errors = [(1 - values[:, 1:]).sum(axis=1) for values in scores]
                 return np.asarray(errors[0] / errors[1] - 1)
             return np.asarray(scores[0][:, 0] - scores[1][:, 0])
 
@@ -72,11 +72,11 @@ def _counts(model: EvaluatedModel, sequences: int) -> dict[str, Array]:
     return {name: np.moveaxis(np.add.reduceat(values, starts, axis=1), 1, 0) for name, values in by_name.items()}
 
 
-def _weighted(counts: Array, weights: Array, needs: str, hold: bool) -> Array:
-    """Return weighted sums of counts; if `hold`, all rows get the labels of the first."""
+def _weighted(counts: Array, weights: Array, counts_name: str, hold: bool) -> Array:
+    """Return weighted sums of counts. If `hold`, all rows get the labels of the first row."""
     summed = (weights @ counts.reshape(len(counts), -1)).reshape(len(weights), *counts.shape[1:])
     if hold:
-        hold_labels(summed, needs)
+        hold_labels(summed, counts_name)
     return summed
 
 
@@ -86,23 +86,23 @@ def without_each(sequences: int) -> Array:
 
 
 def by_jackknife(difference: Difference, sequences: int) -> tuple[float, float]:
-    """Return the interval of the reports."""
+    """Return the interval that the reports use, which is a t interval with the error of the jackknife."""
     low, high = interval(difference(without_each(sequences), True), Variation(sequences))
     return float(low), float(high)
 
 
 def by_percentiles(difference: Difference, drawn: NDArray[np.int64], sequences: int) -> tuple[float, float]:
-    """Return the interval that the reports used before."""
+    """Return the interval of the percentile bootstrap, which the reports used before."""
     low, high = np.nanquantile(difference(_times(drawn, sequences), False), [0.025, 0.975])
     return float(low), float(high)
 
 
 def by_studentised(difference: Difference, drawn: NDArray[np.int64], sequences: int) -> tuple[float, float]:
-    """Return the bootstrap-t interval; the error of each replicate comes from the jackknife."""
+    """Return the bootstrap-t interval. The error of each replicate comes from the jackknife."""
     drawn = drawn[:STUDENTISED]
     times = _times(drawn, sequences)
-    less = times[:, None] - np.eye(sequences)[drawn]
-    all_weights = np.concatenate([np.ones((1, sequences)), times, less.reshape(-1, sequences)])
+    without_one = times[:, None] - np.eye(sequences)[drawn]
+    all_weights = np.concatenate([np.ones((1, sequences)), times, without_one.reshape(-1, sequences)])
     values = difference(all_weights, True)
     estimate, replicates = values[0], values[1 : 1 + len(drawn)]
     errors = _error(values[1 + len(drawn) :].reshape(len(drawn), -1))
@@ -119,8 +119,8 @@ def _times(drawn: NDArray[np.int64], sequences: int) -> Array:
 
 def _error(without: Array) -> Array:
     """Return the standard error by the jackknife: (R, U) to (R,)."""
-    units = without.shape[1]
-    return np.sqrt((units - 1) * without.var(axis=1))
+    sequences = without.shape[1]
+    return np.sqrt((sequences - 1) * without.var(axis=1))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -131,13 +131,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{'sequences':9} {'metric':9}" + "".join(f" | {method:>22}" for method in METHODS))
     print(f"{'':19}" + " |         covers   width" * len(METHODS))
     for sequences in SEQUENCES:
-        found: dict[str, list[list[tuple[float, float]]]] = {}
+        intervals: dict[str, list[list[tuple[float, float]]]] = {}
         for seed in range(studies):
             drawn = np.random.default_rng(seed).integers(0, sequences, (REPLICATES, sequences))
             for metric, difference in differences(sequences, seed).items():
                 ends = [by_percentiles(difference, drawn, sequences), by_studentised(difference, drawn, sequences)]
-                found.setdefault(metric, []).append([*ends, by_jackknife(difference, sequences)])
-        for metric, rows in found.items():
+                intervals.setdefault(metric, []).append([*ends, by_jackknife(difference, sequences)])
+        for metric, rows in intervals.items():
             low, high = np.moveaxis(np.array(rows), 2, 0)
             covers, width = ((low <= 0) & (high >= 0)).mean(axis=0), 100 * np.median(high - low, axis=0)
             cells = "".join(f" | {100 * c:12.1f} % {w:7.1f}" for c, w in zip(covers, width, strict=True))

@@ -1,4 +1,4 @@
-"""Load training batches: arrays in memory compared with decoding PNG every time; images per second, ratio.
+"""Load training batches from arrays in memory and by decoding PNG every time: images per second, and their ratio.
 
     python -m benchmarks.load_images [--frames 64]
 
@@ -31,13 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, and save it as results/benchmarks/load_images.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=64)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_frames(folder, given.frames)
-        images, masks = map(np.stack, zip(*(decode(folder, index) for index in range(given.frames)), strict=True))
+        write_frames(folder, options.frames)
+        images, masks = map(np.stack, zip(*(decode(folder, index) for index in range(options.frames)), strict=True))
         in_memory = ImagesOnDevice(LabelledImages(images, masks, None), torch.device("cpu"))
 
         def from_memory(indices: torch.Tensor) -> None:
@@ -50,17 +50,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             torch.from_numpy(np.stack([mask for _, mask in decoded])).long()
 
         rows = {
-            "in memory": rate(from_memory, given.frames, 10),
-            "PNG decoded each time": rate(from_png, given.frames, 1),
+            "in memory": rate(from_memory, options.frames, 10),
+            "PNG decoded each time": rate(from_png, options.frames, 1),
         }
     ratio = rows["in memory"] / rows["PNG decoded each time"]
     print(f"\nLoading batches of {_BATCH} at {_SIZE} pixels from 1280x1024 (synthetic), {platform.machine()}, 1 thread")
     for label, value in rows.items():
         print(f"{label:30}{value:10.0f} images/s")
     print(f"{'ratio':30}{ratio:10.1f}")
-    about = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
+    origin = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
     path = Path("results/benchmarks/load_images.json")
-    write_json(path, {**about, "data": "synthetic", "images_a_second": rows, "ratio": ratio})
+    write_json(path, {**origin, "data": "synthetic", "images_a_second": rows, "ratio": ratio})
 
 
 def write_frames(folder: Path, count: int) -> None:
@@ -86,7 +86,7 @@ def decode(folder: Path, index: int, side: int = _SIZE) -> tuple[np.ndarray, np.
 
 
 def rate(load: Callable[[torch.Tensor], None], frames: int, epochs: int) -> float:
-    """Return images per second over shuffled epochs: the median of several repeats, after an untimed batch."""
+    """Return images per second over shuffled epochs, as the median of several repeats after an untimed batch."""
     generator = torch.Generator().manual_seed(0)
     load(torch.arange(min(_BATCH, frames)))
     rates = []

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--images", type=int, default=TARGET_IMAGES)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     # MONAI warns of one of its own arguments, which it will remove.
@@ -61,20 +61,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for size in SIZES:
         for kind in ("moved and frayed", "with stray pixels"):
             name = f"{size[0]}x{size[1]} {kind}"
-            rows[name] = measure_distances(make_pairs(size, 3, stray=kind == "with stray pixels"), given.repeats)
+            rows[name] = measure_distances(make_pairs(size, 3, stray=kind == "with stray pixels"), options.repeats)
             row = rows[name]
             print(f"{name:28}{row['monai_ms']:10.1f}{row['ours_ms']:9.1f}{row['ratio']:8.1f}{row['differs']:14.1e}")
-    whole = measure_evaluator(given.images)
-    print(f"\nA test set of {given.images} images at 224x224, every metric, one thread")
-    print(f"{'adding images':28}{whole['added_s']:10.2f} s{1000 * whole['added_s'] / given.images:10.1f} ms per image")
-    print(f"{'scores of both protocols':28}{whole['scored_s']:10.2f} s")
-    print(f"{'total':28}{whole['together_s']:10.2f} s")
-    missed = find_missed(rows, whole)
+    test_set = measure_evaluator(options.images)
+    print(f"\nA test set of {options.images} images at 224x224, every metric, one thread")
+    print(
+        f"{'adding images':28}{test_set['added_s']:10.2f} s{1000 * test_set['added_s'] / options.images:10.1f} ms per image"
+    )
+    print(f"{'scores of both protocols':28}{test_set['scored_s']:10.2f} s")
+    print(f"{'total':28}{test_set['together_s']:10.2f} s")
+    missed = find_missed(rows, test_set)
     print(f"missed targets: {'; '.join(missed) or 'none'}")
-    about = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
+    origin = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
     targets = {"ratio": TARGET_RATIO, "at": TARGET_AT, "difference": TARGET_DIFFERENCE, "seconds": TARGET_SECONDS}
-    figures = {"distances": rows, "test_set": whole, "asked": targets, "missed": missed}
-    write_json(Path("results/benchmarks/metrics.json"), {**about, "data": "synthetic", "classes": CLASSES, **figures})
+    figures = {"distances": rows, "test_set": test_set, "asked": targets, "missed": missed}
+    write_json(Path("results/benchmarks/metrics.json"), {**origin, "data": "synthetic", "classes": CLASSES, **figures})
 
 
 def make_pairs(size: Size, count: int, stray: bool = False, seed: int = 0) -> list[Pair]:
@@ -86,7 +88,7 @@ def make_pairs(size: Size, count: int, stray: bool = False, seed: int = 0) -> li
         stray: whether each class has single pixels far from its area.
         seed: the seed of the masks.
     """
-    return [_make_pair(size, np.random.default_rng([seed, place]), stray) for place in range(count)]
+    return [_make_pair(size, np.random.default_rng([seed, number]), stray) for number in range(count)]
 
 
 def _make_pair(size: Size, rng: np.random.Generator, stray: bool) -> Pair:
@@ -170,10 +172,10 @@ def _of_monai(truth: torch.Tensor, prediction: torch.Tensor) -> list[NDArray[np.
     ]
 
 
-def _timed(work: Callable[..., Any], *given: Any) -> tuple[Any, float]:
+def _timed(work: Callable[..., Any], *options: Any) -> tuple[Any, float]:
     """Return the result of a call and its seconds."""
     started = time.perf_counter()
-    result = work(*given)
+    result = work(*options)
     return result, time.perf_counter() - started
 
 
@@ -185,8 +187,8 @@ def measure_evaluator(images: int) -> dict[str, float]:
     truths = rng.integers(0, ACTIVITIES, images)
     evaluator = Evaluator([f"class {index}" for index in range(CLASSES)], [f"activity {i}" for i in range(ACTIVITIES)])
     started = time.perf_counter()
-    for pair, truth, given in zip(pairs, truths, probabilities, strict=True):
-        evaluator.add(mask=pair, activity=(int(truth), given))
+    for pair, truth, options in zip(pairs, truths, probabilities, strict=True):
+        evaluator.add(mask=pair, activity=(int(truth), options))
     added = time.perf_counter()
     for protocol in PROTOCOLS:
         evaluator.scores(protocol)
@@ -194,7 +196,7 @@ def measure_evaluator(images: int) -> dict[str, float]:
     return {"images": images, "added_s": added - started, "scored_s": scored - added, "together_s": scored - started}
 
 
-def find_missed(rows: dict[str, dict[str, float]], whole: dict[str, float]) -> list[str]:
+def find_missed(rows: dict[str, dict[str, float]], test_set: dict[str, float]) -> list[str]:
     """Return the missed targets, in words."""
     missed = []
     for name, row in rows.items():
@@ -202,8 +204,8 @@ def find_missed(rows: dict[str, dict[str, float]], whole: dict[str, float]) -> l
             missed.append(f"{name} {row['ratio']:.1f} of {TARGET_RATIO:g} times")
         if row["differs"] >= TARGET_DIFFERENCE:
             missed.append(f"{name} differs by {row['differs']:.4f} px")
-    if whole["images"] >= TARGET_IMAGES and whole["together_s"] > TARGET_SECONDS:
-        missed.append(f"the test set {whole['together_s']:.1f} s, at most {TARGET_SECONDS:g}")
+    if test_set["images"] >= TARGET_IMAGES and test_set["together_s"] > TARGET_SECONDS:
+        missed.append(f"the test set {test_set['together_s']:.1f} s, at most {TARGET_SECONDS:g}")
     return missed
 
 

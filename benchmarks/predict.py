@@ -2,8 +2,8 @@
 
     python -m benchmarks.predict [--repeats 3]
 
-The model is EndoARSS with TESLA and random weights. Alone, it runs over the same frames in the same batches with the same number of
-threads, and nothing is read or written. Both take turns. The figure of the command is the overall figure that it prints.
+The model is EndoARSS with TESLA and random weights. Alone, it predicts the same frames in the same batches with the same number of
+threads, without reading or writing. Model and command take turns. The figure of the command is the overall figure that it prints.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from pipeline.inference.predict_files import predict_files
 from pipeline.results.checkpoints import load_file
 
 _BATCH = 16
-# Frames of the video, input side of the model, ViT: the paper's, and one that takes as much time as reading and writing.
-_KINDS = (
+# Frames of the video, input side, and ViT: the paper's model, and a model that takes as much time as reading and writing.
+_MODELS = (
     (32, 224, BackboneSettings("vit_base_patch14_dinov2")),
     (128, 112, BackboneSettings("vit_small_patch14_dinov2", {"depth": 4})),
 )
@@ -49,18 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cv2.setNumThreads(1)  # as the command does
     print(f"{os.cpu_count()} CPUs; images per second (share of the model alone)")
     print(f"{'model':34}{'alone':>10}{'with overlays':>18}{'without':>18}")
-    for frames, size, vit in _KINDS:
+    for frames, size, vit in _MODELS:
         with tempfile.TemporaryDirectory() as name:
             video, checkpoint = Path(name) / "video.mp4", Path(name) / "model.safetensors"
             write_video(video, frames)
             backbone = with_random_weights(vit, size, Path(name))
             settings = ModelSettings("endoarss", "tesla", CLASSES, ACTIVITIES, size, backbone, heads=HeadSettings())
             save_checkpoint(build_model(settings), checkpoint, {"synthetic": True})
-            kinds = [
+            runs = [
                 (alone(checkpoint, video), command(checkpoint, video, True), command(checkpoint, video, False))
                 for _ in range(repeats)
             ]
-        rates = [statistics.median(column) for column in zip(*kinds, strict=True)]
+        rates = [statistics.median(column) for column in zip(*runs, strict=True)]
         shares = "".join(f"{f'{rate:.2f} ({rate / rates[0]:.2f})':>18}" for rate in rates[1:])
         print(f"{f'{vit.model}, {size} px':34}{rates[0]:10.2f}{shares}", flush=True)
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.seeds --study studies/demo.yaml --seeds 0 1 2
 
-Trainings and scores that do not exist are made first, in one process. The table is Markdown, as in docs/demo.md.
+Missing trainings and scores are computed first, in one process. The table is Markdown, as in docs/demo.md.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ Scores = dict[tuple[str, str], dict[str, list[float]]]  # by dataset and model: 
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train what does not exist, and print the table of every dataset."""
+    """Compute missing trainings and scores, and print the table of every dataset."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", type=Path, default=Path("studies/demo.yaml"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--datasets", nargs="+", help="the training datasets (default: all of the study)")
-    given = parser.parse_args(arguments)
-    study = load_study(given.study).model_copy(update={"seeds": given.seeds})
-    cells = [cell for cell in cells_of(study) if not given.datasets or cell.dataset in given.datasets]
+    options = parser.parse_args(arguments)
+    study = load_study(options.study).model_copy(update={"seeds": options.seeds})
+    cells = [cell for cell in cells_of(study) if not options.datasets or cell.dataset in options.datasets]
     scores: Scores = defaultdict(lambda: defaultdict(list))
     for cell in cells:
         for dataset, values in scores_of(study, cell).items():
@@ -48,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     scores[dataset, model_name(study, cell)][metric].append(100 * values[metric])
     majorities = {dataset: majority(study, dataset) for dataset, _ in scores}
     data = "synthetic scenes" if study.synthetic else "real images"
-    print(f"{data}, seeds {', '.join(map(str, given.seeds))}: mean ± standard deviation over seeds, in percent\n")
+    print(f"{data}, seeds {', '.join(map(str, options.seeds))}: mean ± standard deviation over seeds, in percent\n")
     print("\n".join(table_of(scores, majorities)))
 
 
 def scores_of(study: Study, cell: Cell) -> dict[str, dict[str, float]]:
-    """Return the clean scores of a cell by dataset; a cell without scores is trained and evaluated first."""
+    """Return the clean scores of a cell by dataset. Train and evaluate a cell without scores first."""
     path = cell_folder(study, cell) / CellOutput.METRICS
     if not path.is_file():
         train_cell(study, cell)
@@ -77,7 +77,7 @@ def model_name(study: Study, cell: Cell) -> str:
 
 
 def table_of(scores: Scores, majorities: Mapping[str, dict[str, list[float]]]) -> list[str]:
-    """Return the lines of a Markdown table: one row per model, and for each dataset the deviation between models and between seeds.
+    """Return the lines of a Markdown table with one row per model, and for each dataset the deviation between models and between seeds.
 
     Args:
         scores: the scores of the models.
@@ -98,7 +98,7 @@ def table_of(scores: Scores, majorities: Mapping[str, dict[str, list[float]]]) -
 
 
 def shown_as(values: Sequence[float]) -> str:
-    """Return mean and deviation as text; a single value without deviation; an empty string without values."""
+    """Return mean and deviation as text. A single value has no deviation, and without values the text is empty."""
     if len(values) < 2:
         return "".join(f"{value:.1f}" for value in values)
     return f"{statistics.mean(values):.1f} ± {deviation(values):.1f}"

@@ -27,7 +27,7 @@ IMAGES = 8
 # The share of sequences that have each class; 0 means a single sequence.
 CLASSES = (1.0, 1.0, 0.7, 0.5, 0.2, 0.0)
 # About this many points of mIoU correspond to 0.1 on the logistic scale.
-_POINTS = 1.9
+_POINTS_PER_TENTH = 1.9
 MODELS = tuple(
     Model(backbone, architecture, "db_mtl", 4)
     for backbone in ("resnet", "dinov2", "endoarss")
@@ -46,7 +46,7 @@ class World:
         sequences: the number of test sequences.
         seeds: the number of trainings per model.
         tail: degrees of freedom of the t distribution of the models' contributions per sequence; infinite gives a normal distribution.
-        better: how many points of mIoU a model is better than the others.
+        better: by how many points of mIoU a model is better than the others.
         training: the standard deviation of a training's contribution, on the logistic scale.
     """
 
@@ -82,7 +82,7 @@ class SimulatedStudy:
         return np.repeat(of_sequences, IMAGES, axis=0)
 
     def model(self, model: Model, severities: Sequence[int] = (0,)) -> EvaluatedModel:
-        """Return the predictions of a model; severity 0 is clean, and predictions get worse from 1 on."""
+        """Return the predictions of a model. Severity 0 is clean, and predictions get worse with the severity."""
         world, random = self.world, self.random
         shape = (world.sequences, 1 + len(CLASSES))
         if np.isinf(world.tail):
@@ -90,7 +90,9 @@ class SimulatedStudy:
         else:
             contribution = random.standard_t(world.tail, shape) / np.sqrt(world.tail / (world.tail - 2))
         contribution = 0.12 * (contribution + contribution[:, :1])
-        quality = self.difficulty + self._of_images(contribution) + world.better.get(model, 0.0) / 10 / _POINTS
+        quality = (
+            self.difficulty + self._of_images(contribution) + world.better.get(model, 0.0) / 10 / _POINTS_PER_TENTH
+        )
         runs = []
         for _ in range(world.seeds):
             trained = world.training * (random.standard_normal() + random.standard_normal(1 + len(CLASSES)))

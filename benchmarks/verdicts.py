@@ -1,9 +1,9 @@
-"""How often the paper's claims get a verdict, on simulated studies with a known truth; one thread.
+"""How often the paper's claims get a verdict, on simulated studies with a known truth. It uses one thread.
 
     python -m benchmarks.verdicts [--studies 400] [--figure docs/verdicts.png]
 
-    false verdicts  the share of studies of equally good models in which any claim is supported or contradicted; it should be at most 5 %.
-                    `single` is the share of all single tests with a p-value below 5 %. Both have 95 % intervals (Clopper and
+    false verdicts  the share of studies of equally good models in which any claim is supported or contradicted, which should be at most
+                    5 %. `single` is the share of all single tests with a p-value below 5 %. Both have 95 % intervals (Clopper and
                     Pearson 1934).
     power           the share of studies in which a true claim is supported, by the true difference in points of mIoU: EndoARSS with TESLA
                     against the best other model, and TESLA against MMoE over three backbones. False verdicts here are those of the
@@ -33,7 +33,7 @@ POINTS = (0.5, 1.0, 2.0, 4.0)
 STILL_EQUAL = ("DINOv2 is better than ResNet101", "Under TESLA the tasks' gradients conflict less")
 OVER_MMOE, IS_BEST = "TESLA is better than MMoE", "EndoARSS is best on each dataset"
 TEST_LEVEL = 0.05
-HEAVY = 3.0
+HEAVY = 3.0  # degrees of freedom of heavy tails
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Rate:
     """A frequency.
 
     Attributes:
-        times: how often the event happened.
+        times: number of trials in which the event happened.
         of: the number of trials.
     """
 
@@ -74,12 +74,12 @@ def judge(world: World, seed: int) -> pd.DataFrame:
 
 
 def tables_of(world: World, studies: int) -> list[pd.DataFrame]:
-    """Return the tables of claims of some simulated studies, the same for the same world; every other study has heavy tails."""
+    """Return the tables of claims of some simulated studies. Every other study has heavy tails. The same world gives the same tables."""
     return [judge(replace(world, tail=HEAVY if seed % 2 else np.inf), seed) for seed in range(studies)]
 
 
 def rate_of_studies(tables: Sequence[pd.DataFrame], verdicts: Sequence[str], claims: Sequence[str] = ()) -> Rate:
-    """Return in how many studies a verdict occurs.
+    """Return the share of studies in which a verdict occurs.
 
     Args:
         tables: the tables of claims.
@@ -94,7 +94,7 @@ def rate_of_studies(tables: Sequence[pd.DataFrame], verdicts: Sequence[str], cla
 
 
 def rate_of_tests(tables: Sequence[pd.DataFrame]) -> Rate:
-    """Return in how many tests the interval excludes zero: the level of a single test."""
+    """Return the share of tests whose interval excludes zero, which is the level of a single test."""
     tested = pd.concat(tables).dropna(subset="low")
     return Rate(int(((tested["low"] > 0) | (tested["high"] < 0)).sum()), len(tested))
 
@@ -114,49 +114,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=400)
     parser.add_argument("--figure", type=Path)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     print(f"Simulated studies of {len(MODELS) + 4} models\n")
     print("sequences seeds  false verdicts          differs for these       single")
-    falses: dict[tuple[int, int], tuple[Rate, Rate]] = {}
+    false_rates: dict[tuple[int, int], tuple[Rate, Rate]] = {}
     for sequences, seeds in SIZES:
-        decides = seeds >= MIN_SEEDS and sequences >= MIN_CLUSTERS
-        tables = tables_of(World(sequences, seeds), given.studies if decides else given.studies // 4)
+        can_have_verdicts = seeds >= MIN_SEEDS and sequences >= MIN_CLUSTERS
+        tables = tables_of(World(sequences, seeds), options.studies if can_have_verdicts else options.studies // 4)
         false, single = rate_of_studies(tables, (SUPPORTED, CONTRADICTED)), rate_of_tests(tables)
-        falses[sequences, seeds] = false, single
+        false_rates[sequences, seeds] = false, single
         print(f"{sequences:9} {seeds:5}  {false}  {rate_of_studies(tables, (FOR_THESE,))}  {single}", flush=True)
     print("\nsequences points  EndoARSS is best        TESLA is better than MMoE   false verdicts")
     powers: dict[tuple[int, float], tuple[Rate, Rate]] = {}
     for sequences in (14, 30):
         for points in POINTS:
-            tables = tables_of(better_by(World(sequences, 3), points), given.studies // 4)
-            found = tuple(rate_of_studies(tables, (SUPPORTED,), [claim]) for claim in (IS_BEST, OVER_MMOE))
-            powers[sequences, points] = found[0], found[1]
+            tables = tables_of(better_by(World(sequences, 3), points), options.studies // 4)
+            power = tuple(rate_of_studies(tables, (SUPPORTED,), [claim]) for claim in (IS_BEST, OVER_MMOE))
+            powers[sequences, points] = power[0], power[1]
             wrong = rate_of_studies(tables, (SUPPORTED, CONTRADICTED), STILL_EQUAL)
-            print(f"{sequences:9} {points:6}  {found[0]}  {found[1]}  {wrong}", flush=True)
-    if given.figure:
-        draw(falses, powers, given.figure)
+            print(f"{sequences:9} {points:6}  {power[0]}  {power[1]}  {wrong}", flush=True)
+    if options.figure:
+        draw(false_rates, powers, options.figure)
 
 
 def draw(
-    falses: dict[tuple[int, int], tuple[Rate, Rate]], powers: dict[tuple[int, float], tuple[Rate, Rate]], path: Path
+    false_rates: dict[tuple[int, int], tuple[Rate, Rate]],
+    powers: dict[tuple[int, float], tuple[Rate, Rate]],
+    path: Path,
 ) -> None:
     """Draw both tables."""
     with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(7.1, 2.8), layout="constrained")
         left, right = figure.subplots(1, 2)
-        places = np.arange(len(falses))
+        places = np.arange(len(false_rates))
         for kind, (name, marker, colour) in enumerate(
             (("any verdict of a study", "o", "#20639b"), ("one test by itself", "s", "#888888"))
         ):
-            rates = [pair[kind] for pair in falses.values()]
+            rates = [pair[kind] for pair in false_rates.values()]
             _draw_rates(left, (places + 0.2 * kind - 0.1).tolist(), rates, name, marker, colour)
         left.axhline(100 * TEST_LEVEL, color="black", linewidth=0.8, linestyle="--")
-        left.set_xticks(places, [f"{sequences}\n{seeds}" for sequences, seeds in falses])
+        left.set_xticks(places, [f"{sequences}\n{seeds}" for sequences, seeds in false_rates])
         left.set_xlabel("sequences, seeds of each model")
         left.set_ylabel("false, in % of studies or tests")
         left.set_ylim(bottom=0)
         for sequences, marker, colour in ((14, "o", "#20639b"), (30, "s", "#c05020")):
-            simulated = [points for of, points in powers if of == sequences]
+            simulated = [points for number, points in powers if number == sequences]
             for kind, (claim, style) in enumerate((("EndoARSS is best", "--"), ("TESLA over MMoE", "-"))):
                 rates = [powers[sequences, points][kind] for points in simulated]
                 _draw_rates(right, simulated, rates, f"{claim}, {sequences} sequences", marker, colour, style)

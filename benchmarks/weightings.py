@@ -1,17 +1,17 @@
-"""One step of each weighting compared with torchjd's code, on the same two gradients or losses; one thread.
+"""One step of each weighting compared with torchjd's code, on the same two gradients or losses and one thread.
 
     python -m benchmarks.weightings [--repeats 100]
 
     gradients       the update from two gradients of P float32 values: a million, and the shared adapters of a ViT-B of rank 4
     losses          the gradient of the scalar from two losses, and the work after the step
-Ours and torchjd's take turns. The table shows microseconds, the minimum of all repeats, because other load on the machine can only add to
-them. `ratio` is ours over torchjd's. `differs` is the largest difference of any entry of the two results in float64, relative to the
-largest entry, over 20 successive problems: gradients that conflict, that agree, and that differ in length.
+Our code and torchjd's take turns. The table shows the minimum of all repeats in microseconds, because other load on the machine can only
+increase the time. `ratio` is ours over torchjd's. `differs` is the largest difference of any entry of the two results in float64,
+relative to the largest entry, over 20 successive problems: gradients that conflict, that agree, and that differ in length.
 
 torchjd's CAGrad and UPGrad need solvers that this project does not need (`pip install "torchjd[cagrad,quadprog_projector]"`). Without
 them, or if torchjd has no such method, only ours is shown. Its UPGrad adds 1e-12 to the diagonal here, not 1e-4. IMTL is torchjd's
 IMTL-L and IMTL-G together. RLW is random, so its results are not compared.
-`target` is what our code must reach; missed targets are listed at the end.
+`target` is the goal of our code. Missed targets are listed at the end.
 """
 
 from __future__ import annotations
@@ -80,20 +80,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, and save it as results/benchmarks/weightings.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=100)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     print(f"\nOne step of each weighting, two tasks, one thread, {platform.machine()}, torch {torch.__version__}")
     print(f"{'microseconds':34}{'torchjd':>10}{'ours':>9}{'ratio':>8}{'differs':>11}")
     of_gradients = [name for name in WEIGHTINGS.names() if isinstance(made(name), GradientWeighting)]
-    rows = [measured(name, on, of_size(size), given.repeats) for on, size in SIZES.items() for name in of_gradients]
+    rows = [measured(name, on, of_size(size), options.repeats) for on, size in SIZES.items() for name in of_gradients]
     losses = torch.tensor([0.7, 2.0])
-    rows += [measured(name, "losses", losses, given.repeats) for name in WEIGHTINGS.names() if name not in of_gradients]
-    slow = [row for row in rows if row["ratio"] is not None and row["ratio"] > TARGET_RATIO]
-    missed = [f"{row['weighting']} ({row['on']}): {row['ratio']:.2f}" for row in slow]
+    rows += [
+        measured(name, "losses", losses, options.repeats) for name in WEIGHTINGS.names() if name not in of_gradients
+    ]
+    too_slow = [row for row in rows if row["ratio"] is not None and row["ratio"] > TARGET_RATIO]
+    missed = [f"{row['weighting']} ({row['on']}): {row['ratio']:.2f}" for row in too_slow]
     print(f"target: at most {TARGET_RATIO} times torchjd's; missed: {'; '.join(missed) or 'none'}")
-    about = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
+    origin = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
     figures = {"torch": torch.__version__, "asked": TARGET_RATIO, "rows": rows, "missed": missed}
-    write_json(Path("results/benchmarks/weightings.json"), {**about, **figures})
+    write_json(Path("results/benchmarks/weightings.json"), {**origin, **figures})
 
 
 def of_size(values: int) -> Tensor:
@@ -143,22 +145,27 @@ def descended(loss_of: Step, after: Callable[[Tensor], None] | None, losses: Ten
     return leaves.grad
 
 
-def measured(name: str, on: str, given: Tensor, repeats: int) -> dict[str, Any]:
-    """Measure one weighting, and print its row."""
-    kinds: dict[str, Step] = {"ours": step_of(made(name))}
+def measured(name: str, on: str, values: Tensor, repeats: int) -> dict[str, Any]:
+    """Measure one weighting on gradients or losses, and print its row. `on` names these values."""
+    implementations: dict[str, Step] = {"ours": step_of(made(name))}
     differs = None
     with suppress(KeyError, ImportError):
-        kinds["torchjd"] = step_of_peer(name, given.dtype)
-        differs = None if name == "rlw" else largest_difference(name, given.ndim)
-    seconds = least({kind: partial(step, given) for kind, step in kinds.items()}, repeats)
-    us = {kind: 1e6 * value for kind, value in seconds.items()}
-    ratio = us["ours"] / us["torchjd"] if "torchjd" in us else None
+        implementations["torchjd"] = step_of_peer(name, values.dtype)
+        differs = None if name == "rlw" else largest_difference(name, values.ndim)
+    seconds = least({kind: partial(step, values) for kind, step in implementations.items()}, repeats)
+    microseconds = {kind: 1e6 * value for kind, value in seconds.items()}
+    ratio = microseconds["ours"] / microseconds["torchjd"] if "torchjd" in microseconds else None
     shown = [
-        "-" if value is None else format(value, form)
-        for value, form in ((us.get("torchjd"), ".0f"), (us["ours"], ".0f"), (ratio, ".2f"), (differs, ".1e"))
+        "-" if value is None else format(value, number_format)
+        for value, number_format in (
+            (microseconds.get("torchjd"), ".0f"),
+            (microseconds["ours"], ".0f"),
+            (ratio, ".2f"),
+            (differs, ".1e"),
+        )
     ]
     print(f"{name:14}{on:20}{shown[0]:>10}{shown[1]:>9}{shown[2]:>8}{shown[3]:>11}", flush=True)
-    return {"weighting": name, "on": on, "microseconds": us, "ratio": ratio, "differs": differs}
+    return {"weighting": name, "on": on, "microseconds": microseconds, "ratio": ratio, "differs": differs}
 
 
 def largest_difference(name: str, ndim: int) -> float:
@@ -168,17 +175,17 @@ def largest_difference(name: str, ndim: int) -> float:
         drawn = torch.randn(2, 12, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         drawn[1] *= 10.0 ** (seed % 3 - 1)
         drawn[0] += 3 * (seed % 4 - 1.5) * drawn[1]
-        given = drawn if ndim == 2 else drawn[:, 0].abs()
-        one, other = ours(given), peer(given)
-        differences.append(float((one - other).abs().max() / other.abs().max()))
+        values = drawn if ndim == 2 else drawn[:, 0].abs()
+        our_result, peer_result = ours(values), peer(values)
+        differences.append(float((our_result - peer_result).abs().max() / peer_result.abs().max()))
     return max(differences)
 
 
-def least(kinds: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Return the minimum seconds of each kind; the kinds take turns."""
-    seconds = dict.fromkeys(kinds, float("inf"))
+def least(implementations: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Return the minimum seconds of each implementation. They take turns."""
+    seconds = dict.fromkeys(implementations, float("inf"))
     for _ in range(repeats):
-        for kind, step in kinds.items():
+        for kind, step in implementations.items():
             started = time.perf_counter()
             step()
             seconds[kind] = min(seconds[kind], time.perf_counter() - started)

@@ -1,10 +1,10 @@
-"""The time of the workflow itself: planning the paper's study, and Snakemake's share of a run.
+"""The time of the workflow itself: for planning the paper's study, and Snakemake's share of a run.
 
     python -m benchmarks.workflow
     snakemake --cores 1 --configfile studies/demo.yaml && python -m benchmarks.workflow --finished studies/demo.yaml
 
-Snakemake's share is the time of a run beyond the sum of its single commands. Snakemake records their times (results/<study>/benchmarks),
-with the start of Python and imports. The share is only defined for runs on one core, where no two commands overlap.
+Snakemake's share is the time of a run beyond the sum of its commands' times. Snakemake records these (results/<study>/benchmarks),
+including the start of Python and imports. The share is only defined for runs on one core, because then no two commands overlap.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--finished", type=Path, metavar="STUDY", help="the study of the last run in this folder, made on one core"
     )
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     rows: dict[str, dict[str, float]] = {"planning": planning(_PLANNED)}
     plan = rows["planning"]
     print(f"Planning {_PLANNED}, {plan['jobs']:.0f} jobs: {plan['seconds']:.1f} s, {plan['peak_mib']:.0f} MiB")
-    if given.finished:
-        share = rows["overhead"] = overhead(given.finished)
+    if options.finished:
+        share = rows["overhead"] = overhead(options.finished)
         print(
-            f"{given.finished}, {share['jobs']:.0f} jobs on one core: {share['elapsed_s']:.0f} s, commands {share['bare_s']:.0f} s, "
+            f"{options.finished}, {share['jobs']:.0f} jobs on one core: {share['elapsed_s']:.0f} s, commands {share['bare_s']:.0f} s, "
             f"workflow {100 * share['overhead']:.1f} % on top"
         )
-    about = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine()}
-    write_json(Path("results/benchmarks/workflow.json"), {**about, "rows": rows})
+    origin = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine()}
+    write_json(Path("results/benchmarks/workflow.json"), {**origin, "rows": rows})
 
 
 def planning(study_file: Path) -> dict[str, float]:
-    """Return the median seconds and the peak memory (MiB) of a dry run from nothing, and the number of jobs that it plans."""
+    """Return the median seconds and the peak memory (MiB) of a dry run of all jobs, and the number of jobs."""
     seconds, peaks, output = [], [], ""
     for _ in range(_RUNS):
         started = time.perf_counter()
@@ -71,7 +71,7 @@ def planning(study_file: Path) -> dict[str, float]:
 
 
 def _peak_mib(process: subprocess.Popen[str]) -> float:
-    """Return the peak memory of a process and its children while it runs, sampled fifty times per second."""
+    """Return the peak memory of a process and its children in MiB, sampled fifty times per second while the process runs."""
     peak, watched = 0, psutil.Process(process.pid)
     while process.poll() is None:
         try:
@@ -97,15 +97,15 @@ def overhead(study_file: Path) -> dict[str, float]:
             "the last run in this folder was not complete, or not on one core. Run: snakemake --cores 1 --forceall"
         )
     hours, minutes, seconds = elapsed.groups()
-    whole = timedelta(hours=int(hours), minutes=int(minutes), seconds=float(seconds)).total_seconds()
+    elapsed_s = timedelta(hours=int(hours), minutes=int(minutes), seconds=float(seconds)).total_seconds()
     files = sorted((results_folder(load_study(study_file)) / "benchmarks").rglob("*.tsv"))
     jobs = int(steps[1]) - 1  # `all` does nothing
     if len(files) != jobs:
         raise InputError(
-            f"{study_file}: {len(files)} jobs have recorded times, of {jobs} that ran. Check that the last run is of this study."
+            f"{study_file}: {len(files)} jobs have recorded times, but {jobs} ran. Check that the last run is of this study."
         )
-    bare = sum(_seconds(path) for path in files)
-    return {"elapsed_s": whole, "bare_s": bare, "overhead": whole / bare - 1, "jobs": jobs}
+    commands_s = sum(_seconds(path) for path in files)
+    return {"elapsed_s": elapsed_s, "bare_s": commands_s, "overhead": elapsed_s / commands_s - 1, "jobs": jobs}
 
 
 def _seconds(path: Path) -> float:

@@ -1,1 +1,1 @@
-"""The parts of `python -m benchmarks.gpu`; each runs in its own process (`python -m benchmarks.gpu_parts`)."""
+"""The parts of `python -m benchmarks.gpu`. Each runs in its own process (`python -m benchmarks.gpu_parts`)."""

@@ -1,4 +1,4 @@
-"""Runs one part of the GPU benchmark in this process; `python -m benchmarks.gpu` calls it."""
+"""Runs one part of the GPU benchmark in this process, for `python -m benchmarks.gpu`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.gpu_parts.setup import Setup
 
 
 def main() -> int:
-    """Run the part; return 1 if the part, or a measurement in it, failed."""
+    """Run the part. Return 1 if the part, or a measurement in it, failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part")
     parser.add_argument("--device", required=True)
@@ -37,15 +37,15 @@ def main() -> int:
     )
     parser.add_argument("--file", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)
-    given = parser.parse_args()
+    options = parser.parse_args()
     # If the part hangs, the traceback shows where.
-    faulthandler.dump_traceback_later(max(1.0, given.stop - time.time() - 3))
-    setup = Setup(given.tiny, torch.device(given.device), given.folder)
+    faulthandler.dump_traceback_later(max(1.0, options.stop - time.time() - 3))
+    setup = Setup(options.tiny, torch.device(options.device), options.folder)
     setup.prepare()
-    part = Part(given.part, given.file, machine(setup.device), setup, given.until)
+    part = Part(options.part, options.file, machine(setup.device), setup, options.until)
     part.save("under way")
     try:
-        importlib.import_module(f"benchmarks.gpu_parts.{given.part}").run(part)
+        importlib.import_module(f"benchmarks.gpu_parts.{options.part}").run(part)
     except Exception as error:  # the error is reported, and the next parts run
         traceback.print_exc()
         part.save(f"FAILED ({in_one_line(error)})")

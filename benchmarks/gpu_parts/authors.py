@@ -26,7 +26,7 @@ from endoarss.data import to_input
 from endoarss.devices import reset_peak_memory
 
 _EPOCHS = 1  # timed epochs, after some untimed batches
-_TIMES = 4  # decodings of each frame per epoch; a longer epoch starts and ends the loader less often
+_DECODINGS = 4  # of each frame per epoch, because a longer epoch starts and ends the loader less often
 
 
 def run(part: Part) -> None:
@@ -48,7 +48,7 @@ class PngFrames(Dataset[tuple[Tensor, Tensor, Tensor]]):
         self.folder, self.count, self.side = folder, count, side
 
     def __len__(self) -> int:
-        return _TIMES * self.count
+        return _DECODINGS * self.count
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return a normalised image (3, S, S), its mask (S, S), and its activity."""
@@ -110,7 +110,7 @@ def timed_epochs(setup: Setup, folder: Path, process: Callable[[Sequence[Tensor]
     batches = loader(setup, folder)
     for number, batch in enumerate(batches, start=1):
         process(batch)
-        if number == _TIMES:
+        if number == _DECODINGS:
             break
     wait_for(setup.device)
     reset_peak_memory(setup.device)

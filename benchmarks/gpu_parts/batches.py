@@ -1,4 +1,4 @@
-"""EndoARSS with TESLA under DB-MTL in bf16 with growing batches; the best batch is also measured compiled."""
+"""EndoARSS with TESLA under DB-MTL in bf16 with growing batches. The best batch is also measured compiled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.gpu_parts.roofline import Roofline
 from benchmarks.train_step import Problem
 
 # A larger batch is better if it raises the images per second by this factor.
-_WORTH = 1.05
+_LEAST_GAIN = 1.05
 
 
 def run(part: Part) -> None:
@@ -28,14 +28,14 @@ def run(part: Part) -> None:
 
 
 def best_batch(part: Part, share: Roofline) -> int:
-    """Double the batch in bf16 until training gains little or memory runs out; return the best. Inference is measured with each batch."""
+    """Double the batch in bf16 until training gains little or memory runs out, and return the best. Measure inference with each batch."""
     sizes = part.setup.sizes
     best, speed, batch = sizes.batch, 0.0, sizes.batch
     base = cache(partial(problems.build, part.setup, "endoarss", "tesla", "bf16"))
     while batch <= sizes.largest_batch:
         name = f", bf16, batch {batch}"
         figures = measure_both(part, name, partial(enlarged, base, batch), "bf16", compiled=False, share=share)
-        if figures is None or figures["images_per_second"] < _WORTH * speed:
+        if figures is None or figures["images_per_second"] < _LEAST_GAIN * speed:
             break
         best, speed, batch = batch, figures["images_per_second"], 2 * batch
     return best

@@ -1,4 +1,4 @@
-"""One, two and three trainings at once on one card: images per second of all together."""
+"""Measures one, two and three simultaneous trainings on one card: the images per second of all trainings together."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from benchmarks.gpu_parts.timing import memory, window
 from benchmarks.train_step import Step, once, ours, weighting
 from endoarss.devices import compile_model, reset_peak_memory
 
-_SECONDS = 3.0
+_SECONDS = 3.0  # duration of a measurement
 _STEPS = 5  # steps between synchronisations with the device
 # Seconds after the end of the part's time in which a cell may still reply.
 _GRACE_S = 60.0
 
 
 def run(part: Part) -> None:
-    """Start the cells one after the other, so that each reuses what the first has compiled, and train with all started cells."""
+    """Start the cells one after the other, so that each reuses the code that the first has compiled, and train with all started cells."""
     problems.backbone_settings(part.setup, "endoarss")  # writes the file of weights once, before the cells read it
     context = multiprocessing.get_context("spawn")
     cells = []
@@ -51,7 +51,7 @@ def run(part: Part) -> None:
 
 
 def cell(connection: Connection, setup: Setup) -> None:
-    """Train in a separate process, each time for the number of seconds that the pipe delivers."""
+    """Train in a separate process. The pipe delivers the number of seconds of each training."""
     try:
         setup.prepare()
         torch.backends.cudnn.benchmark = setup.device.type == "cuda"  # as in a training
@@ -70,23 +70,23 @@ def cell(connection: Connection, setup: Setup) -> None:
 
 
 def train_for(seconds: float, step: Step, setup: Setup) -> Figures:
-    """Train for some seconds; return images per second and memory."""
+    """Train for some seconds, and return images per second and memory."""
     reset_peak_memory(setup.device)
     started, steps = time.perf_counter(), 0
-    while (taken := time.perf_counter() - started) < seconds:
+    while (elapsed := time.perf_counter() - started) < seconds:
         window(step, _STEPS, setup.device)
         steps += _STEPS
-    return {"images_per_second": steps * setup.sizes.batch / taken, **memory(setup.device)}
+    return {"images_per_second": steps * setup.sizes.batch / elapsed, **memory(setup.device)}
 
 
 def started(part: Part, connections: Sequence[Connection]) -> Figures:
-    """Wait until cells have compiled; return the longest time."""
+    """Wait until cells have compiled, and return the longest time."""
     replies = received(part, connections)
     return {"compile_s": max(reply["compile_s"] for reply in replies)}
 
 
 def together(part: Part, connections: Sequence[Connection]) -> Figures:
-    """Let some cells train at the same time; return the sum of their speeds."""
+    """Let some cells train at the same time, and return the sum of their speeds."""
     for connection in connections:
         connection.send(_SECONDS if not part.setup.tiny else 0.01)
     replies = received(part, connections)

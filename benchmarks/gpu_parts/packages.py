@@ -1,4 +1,4 @@
-"""The packages that the GPU benchmark may import; this module imports none of them."""
+"""The packages that the GPU benchmark may import. This module imports none of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def missing_packages() -> str:
     problems = []
     absent = [name for name, module in PACKAGES.items() if importlib.util.find_spec(module) is None]
     if absent:
-        problems.append(f"These packages are missing: {', '.join(absent)}. Install them; without network, from wheels.")
+        problems.append(
+            f"These packages are missing: {', '.join(absent)}. Install them, or their wheels if there is no network."
+        )
     elif (version := importlib.metadata.version("torch")) and _first_two(version) < OLDEST_TORCH:
         problems.append(f"torch is {version}; expected {'.'.join(map(str, OLDEST_TORCH))} or newer.")
     return " ".join(problems)

@@ -21,7 +21,7 @@ Figures = dict[str, Any]
 
 
 class Part:
-    """A running part: it takes measurements until its time is over and saves each one at once.
+    """A running part, which takes measurements until its time is over and saves each one at once.
 
     Args:
         name: the name of the part.
@@ -44,17 +44,17 @@ class Part:
         return time.time() >= self.until
 
     def measure(self, name: str, figures_of: Callable[[], Figures]) -> Figures | None:
-        """Take one measurement; save and print its figures, or why it failed.
+        """Take one measurement. Save and print its figures, or the reason why it failed.
 
         Args:
             name: the name of the measurement.
-            figures_of: a function that builds all it needs and returns the figures by name.
+            figures_of: a function that builds the model and returns the figures by name.
 
         Returns:
             The figures, or None if the time is over, memory ran out, or the measurement failed.
 
         Raises:
-            RuntimeError: if the device no longer responds after a failure; the part cannot continue then.
+            RuntimeError: if the device no longer responds after a failure, so that the part cannot continue.
         """
         if self.out_of_time:
             self.not_measured.append(name)

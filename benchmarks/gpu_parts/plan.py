@@ -1,4 +1,4 @@
-"""The parts of the GPU benchmark, the most valuable first, and how they share the time."""
+"""The parts of the GPU benchmark, the most valuable first, and the time that each gets."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plan:
-    """How much time a part gets.
+    """The time that a part gets.
 
     Attributes:
         share: its share of the time, relative to the shares of the parts after it.
-        least_s: the seconds without which it does not start.
+        least_s: the part does not start if fewer seconds are left.
     """
 
     share: float
@@ -32,5 +32,5 @@ PARTS = {
 
 
 def budget(left_s: float, parts: Sequence[str]) -> float:
-    """Return the seconds of the first part: its share of the time left. Time that it does not use goes to the others."""
+    """Return the seconds of the first part, which are its share of the time left. Time that it does not use goes to the others."""
     return left_s * PARTS[parts[0]].share / sum(PARTS[part].share for part in parts)

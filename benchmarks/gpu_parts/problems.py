@@ -29,8 +29,8 @@ def backbone_settings(setup: Setup, backbone: str) -> BackboneSettings:
 
 def build(setup: Setup, backbone: str, architecture: str, precision: str, batch: int = 0) -> Problem:
     """Build a model on the device, with a batch of the usual size unless another size is given."""
-    given, sizes = backbone_settings(setup, backbone), setup.sizes
-    problem = make_problem(backbone, architecture, given, sizes.side, batch or sizes.batch, setup.device)
+    settings, sizes = backbone_settings(setup, backbone), setup.sizes
+    problem = make_problem(backbone, architecture, settings, sizes.side, batch or sizes.batch, setup.device)
     problem.model.precision = precision
     return problem
 
@@ -46,13 +46,13 @@ def measure_both(
         make: builds the model.
         precision: the precision of the model.
         compiled: whether the model is compiled first.
-        share: adds the share of the card's peak.
+        share: adds the share of the card's peak to the figures.
 
     Returns:
         The figures of training, or None if it failed.
     """
 
-    @cache  # one model for both, built inside a measurement, so that a failure is reported like all others
+    @cache  # both measurements use one model. It is built inside the first, so that a failure is reported like all others
     def problem() -> Problem:
         built = make()
         if compiled:
@@ -88,5 +88,5 @@ def inference(setup: Setup, problem: Problem) -> Figures:
 
 
 def without_first(figures: Figures) -> Figures:
-    """Return the figures without the first step, which is only of interest for a compiled model."""
+    """Return the figures without the first step, which only matters for a compiled model."""
     return {key: value for key, value in figures.items() if key != "first_step_s"}

@@ -1,4 +1,4 @@
-"""The difference between two trainings with the same seed on the device."""
+"""Measures the difference between two trainings with the same seed on the device."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _BATCHES, _EPOCHS = 6, 2
 def run(part: Part) -> None:
     """Train twice in each configuration."""
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS reads it once, at the first matrix product
-    ways = (("float32", False, False), ("float32", False, True), ("bf16", False, True), ("bf16", True, True))
-    for precision, compiled, deterministic in ways:
+    configurations = (("float32", False, False), ("float32", False, True), ("bf16", False, True), ("bf16", True, True))
+    for precision, compiled, deterministic in configurations:
         name = f"two runs, {precision}{', compiled' * compiled}{', deterministic' * deterministic}"
         part.measure(name, partial(two_runs, part.setup, precision, compiled, deterministic))
 
@@ -41,15 +41,15 @@ class Trained:
 
 
 def two_runs(setup: Setup, precision: str, compiled: bool, deterministic: bool) -> Figures:
-    """Return the largest difference of losses, and of tensors relative to the tensor's largest value; 0 means identical bits."""
-    one, other = (trained(setup, precision, compiled, deterministic) for _ in range(2))
-    differing = [name for name in one.tensors if not torch.equal(one.tensors[name], other.tensors[name])]
+    """Return the largest difference of losses, and of tensors relative to their largest value. 0 means identical bits."""
+    first, second = (trained(setup, precision, compiled, deterministic) for _ in range(2))
+    differing = [name for name in first.tensors if not torch.equal(first.tensors[name], second.tensors[name])]
     return {
-        "largest loss difference": float((one.losses - other.losses).abs().max()),
+        "largest loss difference": float((first.losses - second.losses).abs().max()),
         "largest relative difference": max(
-            (relative(one.tensors[name], other.tensors[name]) for name in differing), default=0.0
+            (relative(first.tensors[name], second.tensors[name]) for name in differing), default=0.0
         ),
-        "tensors that differ": f"{len(differing)} of {len(one.tensors)}",
+        "tensors that differ": f"{len(differing)} of {len(first.tensors)}",
     }
 
 
@@ -68,6 +68,6 @@ def trained(setup: Setup, precision: str, compiled: bool, deterministic: bool) -
     return Trained(torch.tensor(losses), {name: tensor.cpu().double() for name, tensor in changing(model).items()})
 
 
-def relative(one: Tensor, other: Tensor) -> float:
+def relative(first: Tensor, second: Tensor) -> float:
     """Return the largest difference between two tensors, relative to the largest value of the first."""
-    return float((one - other).abs().max() / one.abs().max().clamp_min(torch.finfo(one.dtype).tiny))
+    return float((first - second).abs().max() / first.abs().max().clamp_min(torch.finfo(first.dtype).tiny))

@@ -20,8 +20,8 @@ from pipeline.errors import InputError
 from pipeline.io.files import check_room, read_json, write_json, write_text
 
 _ROOT = Path(__file__).parents[2]
-# A measurement that started in time may exceed it by this share of the total time before its part is stopped; at the end by less.
-_GRACE, _LAST_GRACE = 0.2, 0.1
+# A part is stopped if its last measurement exceeds the part's time by the first share of the total time, or the total by the second.
+_PART_GRACE, _TOTAL_GRACE = 0.2, 0.1
 
 
 def run_parts(parts: Sequence[str], seconds: float, device: str, tiny: bool, out: Path) -> int:
@@ -48,13 +48,13 @@ def run_parts(parts: Sequence[str], seconds: float, device: str, tiny: bool, out
         raise SystemExit(
             f"benchmarks.gpu: {out} is not writable ({error.strerror}). Choose another folder with --out."
         ) from None
-    ended: dict[str, Saved | str] = {}
+    results: dict[str, Saved | str] = {}
     failed = False
     for number, name in enumerate(parts):
         left = end - time.time()
         if left < PARTS[name].least_s:
-            ended[name] = f"not started: {max(0.0, left):.0f} s were left, but it needs {PARTS[name].least_s:.0f} s"
-            print(f"{name}: {ended[name]}", flush=True)
+            results[name] = f"not started: {max(0.0, left):.0f} s were left, but it needs {PARTS[name].least_s:.0f} s"
+            print(f"{name}: {results[name]}", flush=True)
         else:
             share = budget(left, parts[number:])
             print(f"{name}: up to {share:.0f} s", flush=True)
@@ -63,19 +63,19 @@ def run_parts(parts: Sequence[str], seconds: float, device: str, tiny: bool, out
             status: int | None = None
             try:
                 status = _run_part(
-                    name, device, tiny, out, until, min(until + _GRACE * seconds, end + _LAST_GRACE * seconds)
+                    name, device, tiny, out, until, min(until + _PART_GRACE * seconds, end + _TOTAL_GRACE * seconds)
                 )
             finally:  # the text includes all measurements even if this process is told to end
                 failed |= status != 0
-                ended[name] = _saved(name, out, status, started)
-                write_text(out / "gpu.txt", table(ended, tiny))
-    write_text(out / "gpu.txt", table(ended, tiny))
-    print(f"\n{table(ended, tiny)}\nSaved in {out}", flush=True)
+                results[name] = _saved(name, out, status, started)
+                write_text(out / "gpu.txt", table(results, tiny))
+    write_text(out / "gpu.txt", table(results, tiny))
+    print(f"\n{table(results, tiny)}\nSaved in {out}", flush=True)
     return int(failed)
 
 
 def _run_part(name: str, device: str, tiny: bool, out: Path, until: float, stop: float) -> int | None:
-    """Run a part in its own process group; return its exit status, or None if it had to be stopped."""
+    """Run a part in its own process group. Return its exit status, or None if it had to be stopped."""
     file, errors = out / f"{name}.json", out / f"{name}.stderr.txt"
     file.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="endoarss-gpu-") as folder, errors.open("wb") as stderr:
@@ -112,12 +112,12 @@ def _process_group_ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _saved(name: str, out: Path, status: int | None, started: float) -> Saved | str:
-    """Return what a part saved; if the part could not record how it ended, this is added."""
+    """Return the saved measurements of a part. If the part could not record how it ended, add that."""
     file = out / f"{name}.json"
     try:
         saved = read_json(file)
     except (FileNotFoundError, InputError):
-        return f"FAILED: its process ended with status {status} before it saved anything; see {name}.stderr.txt"
+        return f"FAILED: its process ended with status {status} before it saved anything. See {name}.stderr.txt"
     if saved["ended"] == "under way":
         reason = (
             "stopped early, because its time was over or the benchmark was told to end"
@@ -125,6 +125,6 @@ def _saved(name: str, out: Path, status: int | None, started: float) -> Saved | 
             else f"FAILED (its process ended with status {status})"
         )
         saved["seconds"] = time.time() - started
-        saved["ended"] = f"{reason}; its measurements until then are saved, its messages are in {name}.stderr.txt"
+        saved["ended"] = f"{reason}. Its measurements until then are saved, and its messages are in {name}.stderr.txt"
         write_json(file, saved)
     return saved

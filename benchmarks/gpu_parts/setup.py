@@ -1,4 +1,4 @@
-"""Sizes, device and folder of a part of the GPU benchmark; passed to the processes that it starts."""
+"""Sizes, device and folder of a part of the GPU benchmark, and of the processes that it starts."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ class Setup:
         else:
             torch.set_num_threads(1)
             # The dry run traces all graphs but generates no code, which would take minutes on a CPU.
-            compiled = torch.compile
-            torch.compile = lambda *given, **how: compiled(*given, **{**how, "backend": "aot_eager"})
+            compile_ = torch.compile
+            torch.compile = lambda *args, **kwargs: compile_(*args, **{**kwargs, "backend": "aot_eager"})

@@ -15,12 +15,12 @@ class Sizes:
     Attributes:
         side: the side of the square input, in pixels.
         batch: images per step.
-        largest_batch: where the search for the best batch ends.
+        largest_batch: batch at which the search for the best batch ends.
         vit: the ViT, without weights.
         resnet: the ResNet, without weights.
         matrix: the side of the matrices whose product gives the card's peak.
-        window_s: seconds of one window.
-        windows: windows per measurement; a speed is their median.
+        window_s: seconds of one window, in which a step is repeated.
+        windows: windows per measurement. A speed is their median.
         images: images of the training loop.
         epochs: epochs of the training loop.
         scenes: training and test images of the small study.

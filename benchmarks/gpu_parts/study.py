@@ -27,7 +27,7 @@ _CORRUPTION, _SEVERITY = "gaussian_noise", 3
 
 
 def run(part: Part) -> None:
-    """Run EndoARSS with TESLA, and a fully trained ResNet, in bf16 on a GPU; uncompiled, as the part `training` measures compilation."""
+    """Run EndoARSS with TESLA and a fully trained ResNet, in bf16 on a GPU. They are not compiled; the part `training` measures that."""
     sizes = part.setup.sizes
     started = time.perf_counter()
     training, test = (labelled(count, sizes.side, seed) for seed, count in enumerate(sizes.scenes))
@@ -47,10 +47,10 @@ def labelled(count: int, side: int, seed: int) -> LabelledImages:
 def end_to_end(
     setup: Setup, backbone: str, architecture: str, training: LabelledImages, test: LabelledImages
 ) -> Figures:
-    """Train a model, store and load it, and score it on clean and corrupted images; return seconds and scores."""
+    """Train a model, save and load it, and score it on clean and corrupted images. Return seconds and scores."""
     seconds = Stopwatch()
-    given = problems.backbone_settings(setup, backbone)
-    settings = ModelSettings(backbone, architecture, CLASSES, ACTIVITIES, setup.sizes.side, given)
+    backbone_settings = problems.backbone_settings(setup, backbone)
+    settings = ModelSettings(backbone, architecture, CLASSES, ACTIVITIES, setup.sizes.side, backbone_settings)
     seed_everything(0)
     model = build_model(settings)
     try:
@@ -77,7 +77,7 @@ class Stopwatch:
     """Measures the seconds of consecutive steps.
 
     Attributes:
-        taken: the seconds by step.
+        taken: the seconds of each step.
     """
 
     def __init__(self) -> None:

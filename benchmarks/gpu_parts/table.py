@@ -1,4 +1,4 @@
-"""The text of a GPU benchmark: one line per measurement, and the targets with the measured figures."""
+"""Writes the text of a GPU benchmark: one line per measurement, and the targets with the measured figures."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _FORMATS = {
     "out_of_memory": "out of memory ({})",
     "failed": "FAILED: {}",
 }
-_NOT_SHOWN = {"name", "took_s", "fastest", "slowest"}
+_HIDDEN = {"name", "took_s", "fastest", "slowest"}
 
 
 def line(row: Mapping[str, Any]) -> str:
     """Return one measurement as one line of text."""
     parts = [text.format(row[key]) for key, text in _FORMATS.items() if key in row]
     for key, value in row.items():
-        if key not in _FORMATS and key not in _NOT_SHOWN:
+        if key not in _FORMATS and key not in _HIDDEN:
             parts.append(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}")
     return f"{row['name']:46} {'  '.join(parts)}"
 
@@ -44,7 +44,7 @@ def table(parts: Mapping[str, Saved | str], tiny: bool) -> str:
     """Return the complete text.
 
     Args:
-        parts: by name, in the order in which they ran: what a part saved, or why it saved nothing.
+        parts: the saved measurements of each part, or the reason why there are none, by name in the order of the run.
         tiny: whether sizes were tiny, so that the figures mean nothing.
     """
     saved = {name: part for name, part in parts.items() if not isinstance(part, str)}

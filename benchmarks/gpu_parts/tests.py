@@ -1,4 +1,4 @@
-"""Runs the tests that need a GPU; each test is a measurement."""
+"""Runs the tests that need a GPU. Each test is a measurement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FILE = _ROOT / "tests/endoarss/test_cuda.py"
 
 
 def run(part: Part) -> None:
-    """Run the tests in this process; pytest's own output goes to standard error.
+    """Run the tests in this process. The output of pytest goes to standard error.
 
     Raises:
         RuntimeError: if pytest could not run them.
@@ -47,11 +47,11 @@ class Recorder:
         self._session: pytest.Session | None = None
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Remember the session, to be able to stop it."""
+        """Store the session, so that it can be stopped."""
         self._session = session
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """On a GPU, run only the GPU tests, those that compile last, because the time may run out during them."""
+        """On a GPU, run only the GPU tests. Run tests that compile last, because the time may run out during them."""
         if self.part.setup.device.type == "cuda":
             items[:] = [item for item in items if not _on_cpu(item)]
             items.sort(key=lambda item: "defaults_train" in item.name)

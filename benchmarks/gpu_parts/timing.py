@@ -1,4 +1,4 @@
-"""Speed and memory of a step on a device; the first call, which compiles, is separate."""
+"""Measures speed and memory of a step on a device. The first call, which compiles, is measured separately."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def wait_for(device: torch.device) -> None:
 
 
 def memory(device: torch.device) -> dict[str, float]:
-    """Return the peak since the last reset, in MiB: allocated, and on a GPU also reserved by torch."""
+    """Return the peak memory since the last reset, in MiB: allocated, and on a GPU also reserved by torch."""
     peaks = {"memory_mib": peak_memory_mib(device)}
     if device.type == "cuda":
         peaks["reserved_mib"] = torch.cuda.max_memory_reserved(device) / 2**20

@@ -66,7 +66,7 @@ def product(a: torch.Tensor, b: torch.Tensor) -> Step:
 
 
 def work_per_image(setup: Setup) -> Figures:
-    """Count the operations per image in a training step and in inference, in GFLOP, from the model itself."""
+    """Count the operations per image in a training step and in inference, in GFLOP, while the model runs."""
     problem = problems.build(setup, "endoarss", "tesla", "float32", batch=2)
     step = ours(problem, weighting(problem, "db_mtl"))
     # The counter has formulas for matrix products and convolutions, but for fused attention only on some devices.
@@ -106,7 +106,7 @@ class Operations(TorchDispatchMode):
 
 
 def training_loop(setup: Setup) -> Figures:
-    """Measure `endoarss.training.train` on images in memory; its first epoch, which compiles, is separate."""
+    """Measure `endoarss.training.train` on images in memory. The first epoch, which compiles, is measured separately."""
     sizes = setup.sizes
     problem = problems.build(setup, "endoarss", "tesla", "bf16")
     data = random_images(sizes.images, sizes.side)

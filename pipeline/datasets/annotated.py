@@ -1,4 +1,4 @@
-"""Joins the images of a challenge with their VQLA annotations; both MTLEndovis datasets use it."""
+"""Joins the images of a challenge with their VQLA annotations, for both MTLEndovis datasets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Key = tuple[int, int]
 def join_annotations(
     request: CollectRequest,
     pictures: Set[Key],
-    texts: Mapping[Key, tuple[Path, ...]],
+    annotation_files: Mapping[Key, tuple[Path, ...]],
     frame_id: Callable[[Key], str],
     sample: Callable[[Key], Sample],
     notes: dict[str, str],
@@ -27,18 +27,18 @@ def join_annotations(
     Args:
         request: which dataset is collected, and from where.
         pictures: the frames that have an image.
-        texts: annotation files by frame.
+        annotation_files: annotation files by frame.
         frame_id: returns the canonical id of a frame.
         sample: returns the sample of a frame without the annotated content; raises InputError if the frame lacks a file.
         notes: notes for the dataset's card.
 
     Raises:
-        InputError: if no frame has both, or if an annotation cannot be used and `request.skip_bad` is not set.
+        InputError: if no frame has both an image and an annotation, or if an annotation cannot be used and `request.skip_bad` is not set.
     """
     samples, without_state, bad = [], [], []
-    for key in sorted(pictures & set(texts)):
+    for key in sorted(pictures & set(annotation_files)):
         try:
-            states = read_agreeing(texts[key])
+            states = read_agreeing(annotation_files[key])
             if not states:
                 without_state.append(frame_id(key))
                 continue
@@ -54,12 +54,12 @@ def join_annotations(
         if bad:
             raise InputError(f"{roots[0]}: none of {len(bad)} annotated frames can be used. The first: {bad[0].reason}")
         raise InputError(
-            f"{roots[1]}: none of the {len(texts)} annotated frames has an image in {roots[0]}. Expected images and "
+            f"{roots[1]}: none of the {len(annotation_files)} annotated frames has an image in {roots[0]}. Expected images and "
             "annotations of the same sequences."
         )
     groups = (
-        ("no annotation: the frame does not belong to the dataset", sorted(pictures - set(texts)), UNUSED),
-        ("the frame is annotated, but has no image", sorted(set(texts) - pictures), ABSENT),
+        ("no annotation: the frame does not belong to the dataset", sorted(pictures - set(annotation_files)), UNUSED),
+        ("the frame is annotated, but has no image", sorted(set(annotation_files) - pictures), ABSENT),
     )
     left_out = [LeftOut(reason, tuple(map(frame_id, keys)), what) for reason, keys, what in groups if keys]
     if without_state:

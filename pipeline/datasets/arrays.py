@@ -54,7 +54,7 @@ def packed_arrays(
 
 
 def _open(path: Path, shape: tuple[int, ...]) -> NDArray:
-    """Map an array of pixels into memory. Only the .npy format is accepted, which cannot hold Python objects here."""
+    """Map an array of pixels into memory. Refuse files that are not .npy, and arrays of Python objects."""
     remedy = f"Delete the folder {path.parent}; the next run makes it again."
     try:
         check_regular(path)
@@ -69,8 +69,8 @@ def _open(path: Path, shape: tuple[int, ...]) -> NDArray:
 
 def arrays_folder(folder: Path, split: str, size: int) -> Path:
     """Return the folder of a split's arrays; it depends on the size, the manifest and the code that packs them."""
-    about = {"manifest": sha256_of(folder / "manifest.csv"), "code": code_sha256(import_closure(__name__))}
-    return folder / "arrays" / str(size) / f"{split}-{digest(about)[:16]}"
+    decided_by = {"manifest": sha256_of(folder / "manifest.csv"), "code": code_sha256(import_closure(__name__))}
+    return folder / "arrays" / str(size) / f"{split}-{digest(decided_by)[:16]}"
 
 
 def delete_outdated_arrays(folder: Path, splits: Sequence[str], size: int) -> None:
@@ -93,28 +93,31 @@ def array_digests(folder: Path, split: str, size: int) -> dict[str, str]:
 
 
 def _pack(arrays: Path, folder: Path, rows: Sequence[Row], size: int, workers: int, label: str) -> None:
+    """Write the two files of a split in several processes. Their folder appears complete or not at all."""
     with whole_folder(arrays) as partial_folder:
         shapes = {"images": (len(rows), size, size, 3), "masks": (len(rows), size, size)}
         for name, shape in shapes.items():
             np.lib.format.open_memmap(partial_folder / f"{name}.npy", "w+", np.uint8, shape).flush()
         card = read_card(folder)
-        known = {*range(len(card["classes"])), *([IGNORED] if card.get("ignored_pixels") else [])}
-        work = partial(_pack_frame, partial_folder, folder, size, known)
+        valid_values = {*range(len(card["classes"])), *([IGNORED] if card.get("ignored_pixels") else [])}
+        work = partial(_pack_frame, partial_folder, folder, size, valid_values)
         for _ in ordered_map(work, list(enumerate(rows, -len(rows))), workers, label):
             pass
 
 
-def _pack_frame(arrays: Path, folder: Path, size: int, known: Set[int], item: tuple[int, Row]) -> None:
-    """Write one frame, given by its index from the end, to its place in each file.
+def _pack_frame(arrays: Path, folder: Path, size: int, valid_values: Set[int], item: tuple[int, Row]) -> None:
+    """Write one frame to its place in each file. Its index counts from the last frame, so the length of the file's header does not matter.
 
-    The frame is written through a stream, not through a memory map: on a full disk a mapped page ends the process without a message.
+    The frame is written through a stream, because a process that writes to a memory map on a full disk ends without a message.
     """
     index, row = item
     image, mask = read_rgb(folder / row["image"]), read_ids(folder / row["mask"])
     check_same_size(image, mask, folder / row["image"], folder / row["mask"])
-    unknown = set(np.flatnonzero(np.bincount(mask.ravel())).tolist()) - known
+    unknown = set(np.flatnonzero(np.bincount(mask.ravel())).tolist()) - valid_values
     if unknown:
-        raise InputError(f"{folder / row['mask']}: value {max(unknown)}; expected 0 to {max(known - {IGNORED})}.")
+        raise InputError(
+            f"{folder / row['mask']}: value {max(unknown)}; expected 0 to {max(valid_values - {IGNORED})}."
+        )
     for name, pixels in (("images", resize_image(image, size)), ("masks", resize_mask(mask, size))):
         with named(arrays / f"{name}.npy"), (arrays / f"{name}.npy").open("r+b") as stream:
             stream.seek(index * pixels.nbytes, os.SEEK_END)

@@ -30,12 +30,12 @@ from pipeline.io.processes import ordered_map
 from pipeline.labels.classes import LabelSet, class_of_instrument
 from pipeline.labels.splits import GIVEN, RANDOM_BY_ACTIVITY
 
-_JOURNAL = "journal.jsonl"
+_JOURNAL = "journal.jsonl"  # one line per finished frame, from which an interrupted build continues
 
 
 @dataclass(frozen=True)
 class _BuiltFrame:
-    """A written frame.
+    """The record of a frame whose image and mask are written.
 
     Attributes:
         pixels: number of pixels of each class.
@@ -88,7 +88,7 @@ def check_unique(samples: Sequence[Sample]) -> None:
 
 
 def check_split_is_readable(dataset: str, split: Mapping[str, str], failures: Mapping[str, str]) -> None:
-    """Raise InputError if the train or test split is empty without the unreadable frames.
+    """Raise InputError if the train or test split has no readable frame.
 
     Args:
         dataset: name of the dataset.
@@ -98,8 +98,8 @@ def check_split_is_readable(dataset: str, split: Mapping[str, str], failures: Ma
     readable = {name for frame_id, name in split.items() if frame_id not in failures}
     empty = sorted(set(split.values()) - readable)
     if empty:
-        what = f"no frame of the {empty[0]} split" if readable else f"none of the {len(split)} frames"
-        raise InputError(f"{dataset}: {what} can be read. {next(iter(failures.values()))}")
+        unreadable = f"no frame of the {empty[0]} split" if readable else f"none of the {len(split)} frames"
+        raise InputError(f"{dataset}: {unreadable} can be read. {next(iter(failures.values()))}")
 
 
 def write_dataset(
@@ -143,13 +143,13 @@ def write_dataset(
         if failures:
             check_split(readable)
         _delete_other_frames(partial_folder, set(frames))
-        rows = _rows(readable, frames, split, labels)
+        rows = _manifest_rows(readable, frames, split, labels)
         left_out = [*collected.left_out, *(LeftOut(error, (frame_id,), BAD) for frame_id, error in failures.items())]
         raw_files = [RawFiles(sample.files, frames[sample.frame_id].sha256) for sample in readable]
         pixels = np.sum([frame.pixels for frame in frames.values()], axis=0)
         ignored = sum(frame.ignored for frame in frames.values())
-        about = {**collected.notes, **card}
-        full_card = make_card(labels, rows, pixels.tolist(), ignored, left_out, raw_files, roots, about)
+        entries = {**collected.notes, **card}
+        full_card = make_card(labels, rows, pixels.tolist(), ignored, left_out, raw_files, roots, entries)
         write_text(partial_folder / "manifest.csv", manifest_text(rows))
         write_json(partial_folder / "dataset.json", full_card)
         (partial_folder / _JOURNAL).unlink(missing_ok=True)
@@ -158,24 +158,24 @@ def write_dataset(
 def _build_frames(
     folder: Path, samples: Sequence[Sample], labels: LabelSet, workers: int, skip_bad: bool
 ) -> tuple[dict[str, _BuiltFrame], dict[str, str]]:
-    """Build the frames that an earlier run did not finish. Return all built frames, and the error of each unreadable frame, by frame id."""
-    done = _read_journal(folder, samples)
-    remaining = [sample for sample in samples if sample.frame_id not in done]
+    """Build the frames that an earlier run did not finish. Return all built frames and all errors, by frame id."""
+    built = _read_journal(folder, samples)
+    remaining = [sample for sample in samples if sample.frame_id not in built]
     failures: dict[str, str] = {}
     work = partial(_build_frame, folder, len(labels.classes))
     with (folder / _JOURNAL).open("a", encoding="utf-8") as journal:
         label = f"build {folder.name.strip('.').split('.')[0]}"
-        results = ordered_map(work, remaining, workers, label, done=len(done))
+        results = ordered_map(work, remaining, workers, label, done=len(built))
         for sample, result in zip(remaining, results, strict=True):
             if isinstance(result, str):
                 if not skip_bad:
                     raise InputError(f"{result} (skip_bad leaves such frames out and names them in the dataset's card)")
                 failures[sample.frame_id] = result
                 continue
-            done[result.frame_id] = result
+            built[result.frame_id] = result
             journal.write(json.dumps(asdict(result)) + "\n")
             journal.flush()
-    return done, failures
+    return built, failures
 
 
 def _build_frame(folder: Path, classes: int, sample: Sample) -> _BuiltFrame | str:
@@ -207,7 +207,7 @@ def _write_image(path: Path, image: Pixels, original: Path | None) -> str:
 
 
 def _stamps(sample: Sample) -> list[list[int]]:
-    # Reading the frame reports a missing file, so it is left out here.
+    # A missing file is left out, because reading the frame reports it.
     stats = [path.stat() for path in sample.files if path.exists()]
     return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
 
@@ -215,7 +215,7 @@ def _stamps(sample: Sample) -> list[list[int]]:
 def _read_journal(folder: Path, samples: Sequence[Sample]) -> dict[str, _BuiltFrame]:
     """Return the frames that an interrupted run finished, if their raw files are unchanged and the written files are complete."""
     path = folder / _JOURNAL
-    found: dict[str, _BuiltFrame] = {}
+    finished: dict[str, _BuiltFrame] = {}
     by_id = {sample.frame_id: sample for sample in samples}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
@@ -224,18 +224,18 @@ def _read_journal(folder: Path, samples: Sequence[Sample]) -> dict[str, _BuiltFr
             continue  # the run stopped while it wrote this line
         sample = by_id.get(frame.frame_id)
         if sample is not None and frame.stamps == _stamps(sample) and len(frame.stamps) == len(sample.files):
-            found[frame.frame_id] = frame
+            finished[frame.frame_id] = frame
     digests = {"images": "image_sha256", "masks": "mask_sha256"}
-    for frame_id, frame in list(found.items()):
+    for frame_id, frame in list(finished.items()):
         for name, column in digests.items():
             written = folder / name / f"{frame_id}.png"
             if not written.is_file() or sha256_of(written) != getattr(frame, column):
-                found.pop(frame_id, None)
-    return found
+                finished.pop(frame_id, None)
+    return finished
 
 
 def _delete_other_frames(folder: Path, frame_ids: set[str]) -> None:
-    """Delete the images and masks of other frames, which an interrupted run wrote."""
+    """Delete images and masks of other frames, which an interrupted run may have left."""
     for name in ("images", "masks"):
         for written in (folder / name).iterdir():
             if written.stem not in frame_ids:
@@ -250,7 +250,7 @@ def _code_sha256(samples: Sequence[Sample]) -> str:
     return code_sha256(import_closure(__name__, *(name for name in readers if module_file(name))))
 
 
-def _rows(
+def _manifest_rows(
     samples: Sequence[Sample], frames: Mapping[str, _BuiltFrame], split: Mapping[str, str], labels: LabelSet
 ) -> list[dict[str, Any]]:
     validation = validation_frames(samples, split)

@@ -48,7 +48,7 @@ def make_card(
     left_out: Sequence[LeftOut],
     raw_files: Sequence[RawFiles],
     roots: Mapping[str, Path],
-    about: Mapping[str, Any],
+    entries: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the card of a dataset.
 
@@ -60,16 +60,16 @@ def make_card(
         left_out: frames that the dataset does not include.
         raw_files: the raw files of each frame.
         roots: raw trees by source.
-        about: further entries: name, kind, split rule, licences, expected_frames (None if unknown), ...
+        entries: further entries: name, kind, split rule, licences, expected_frames (None if unknown), ...
     """
     splits = sorted({row["split"] for row in rows})
     by_activity = Counter((row["split"], row["activity"]) for row in rows)
-    by_class = Counter((row["split"], name) for row in rows for name in _listed(row["instruments"]))
-    together = Counter((row["activity"], name) for row in rows for name in _listed(row["instruments"]))
-    flags = Counter(flag for row in rows for flag in _listed(row["flags"]))
-    expected = about.get("expected_frames")
+    by_class = Counter((row["split"], name) for row in rows for name in _names(row["instruments"]))
+    by_activity_and_class = Counter((row["activity"], name) for row in rows for name in _names(row["instruments"]))
+    flags = Counter(flag for row in rows for flag in _names(row["flags"]))
+    expected = entries.get("expected_frames")
     return {
-        **about,
+        **entries,
         "rule": RULE,
         "rule_version": RULE_VERSION,
         "classes": list(labels.classes),
@@ -85,7 +85,8 @@ def make_card(
         else {},
         "frames_with_class": {split: {name: by_class[split, name] for name in labels.classes[1:]} for split in splits},
         "frames_with_class_by_activity": {
-            activity: {name: together[activity, name] for name in labels.classes[1:]} for activity in labels.activities
+            activity: {name: by_activity_and_class[activity, name] for name in labels.classes[1:]}
+            for activity in labels.activities
         },
         "pixels_of_class": dict(zip(labels.classes, pixels, strict=True)),
         "ignored_pixels": ignored,
@@ -129,20 +130,21 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _listed(field: str) -> list[str]:
+def _names(field: str) -> list[str]:
+    """Return the names in a field of the manifest, which semicolons separate."""
     return [name for name in field.split(";") if name]
 
 
 def _sources(raw_files: Sequence[RawFiles], roots: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
-    """Return number and digest of the raw files that were read from each root. Sources that share a root share an entry."""
+    """Return the number and one digest of the raw files that were read from each root. Sources that share a root share an entry."""
     names: dict[Path, str] = {}
     for source, root in roots.items():
         names[root] = f"{names[root]}+{source}" if root in names else source
     deepest_first = sorted(names, key=lambda root: -len(root.parts))
-    # A root that is a file, such as a labels CSV, is not listed among the files of a frame.
-    read = {name: {root.name: sha256_of(root)} if root.is_file() else {} for root, name in names.items()}
+    # A root that is a file, such as a labels CSV, belongs to no frame, so its digest is added here.
+    digests = {name: {root.name: sha256_of(root)} if root.is_file() else {} for root, name in names.items()}
     for frame in raw_files:
         for path, sha256 in zip(frame.files, frame.sha256, strict=True):
             root = next(root for root in deepest_first if path.is_relative_to(root))
-            read[names[root]][path.relative_to(root).as_posix()] = sha256
-    return {name: {"files": len(files), "sha256": digest(files)} for name, files in read.items()}
+            digests[names[root]][path.relative_to(root).as_posix()] = sha256
+    return {name: {"files": len(files), "sha256": digest(files)} for name, files in digests.items()}

@@ -27,8 +27,10 @@ def collect(request: CollectRequest) -> Collected:
             f"{root}: none of the {len(frames)} frames has parts ground truth. Expected ground_truth/*_labels, PartsSegmentation or "
             f"ground_truth_merged_parts as PNG next to left_frames; it is available from {endovis2017.WHERE_TO_ASK}."
         )
-    bare = tuple(frame_id(frame) for frame in frames if not frame.part_files)
-    return Collected(samples, dict(tree.notes), [LeftOut("no parts ground truth", bare)] if bare else [])
+    without_parts = tuple(frame_id(frame) for frame in frames if not frame.part_files)
+    return Collected(
+        samples, dict(tree.notes), [LeftOut("no parts ground truth", without_parts)] if without_parts else []
+    )
 
 
 def frame_id(frame: endovis2017.Frame2017) -> str:

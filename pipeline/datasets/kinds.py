@@ -1,6 +1,6 @@
-"""The kinds of datasets: the labels and split rules of each, and per split rule the raw trees and the collector that reads them.
+"""The kinds of datasets: the labels of each kind, its split rules, and for each rule the collector and the raw trees that it reads.
 
-This module contains names only; a collector's module is imported when it is used.
+Collectors are only named here; a collector's module is imported when it is used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Recipe:
     sources: tuple[str, ...]
 
     def collect(self, request: CollectRequest) -> Collected:
-        """Collect the frames; see the module's own `collect`."""
+        """Collect the frames with the function `collect` of the collector's module."""
         collect: Callable[[CollectRequest], Collected] = import_module(f"pipeline.datasets.{self.collector}").collect
         return collect(request)
 
@@ -75,7 +75,7 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 
-# The keys of `plain` in a study, with the raw tree that each key names, as the reader of own frames calls it.
+# The raw tree that each key of `plain` in a study names.
 PLAIN_KEYS = {"root": PLAIN, "images": PLAIN, "masks": PLAIN_MASKS, "labels": PLAIN_LABELS}
 PLAIN_RECIPES = {rule: Recipe(PLAIN, (PLAIN,)) for rule in (GIVEN, BY_SEQUENCE, RANDOM_BY_ACTIVITY)}
 

@@ -1,4 +1,4 @@
-"""Loads a built dataset at the size that a study asks for; training, evaluation and merging use it."""
+"""Loads a built dataset at the input size of a study, for training, evaluation and merging."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def load_split(folder: Path, split: str, size: int, workers: int = 1) -> Split:
 
 
 def validation_rows(folder: Path) -> NDArray[np.bool_]:
-    """Return a mask (N,) of the training frames, in the order of `load_split`, that are for validation under `select_on: val`."""
+    """Return for each training frame whether `select_on: val` uses it for validation: bool (N,), in the order of `load_split`."""
     rows = [row for row in read_manifest(folder) if row["split"] == "train"]
     return np.array([row["validation"] == "yes" for row in rows])
 
@@ -82,7 +82,7 @@ def split_validation(folder: Path, split: Split) -> tuple[Split, Split]:
     """Divide the training split as `select_on: val` asks: return the frames to train on and the validation frames.
 
     Raises:
-        InputError: if either would be empty.
+        InputError: if one of the two would be empty.
     """
     held_out = validation_rows(folder)
     if held_out.all() or not held_out.any():

@@ -70,11 +70,11 @@ def read_manifest(folder: Path) -> list[dict[str, str]]:
     if missing:
         raise InputError(f"{path}: the column(s) {', '.join(sorted(missing))} are missing; build the dataset again.")
     for line, row in rows:
-        _check(f"{path}, line {line}", row)
+        _check_row(f"{path}, line {line}", row)
     return [row for _, row in rows]
 
 
-def _check(where: str, row: dict[str, Any]) -> None:
+def _check_row(where: str, row: dict[str, Any]) -> None:
     if None in row or None in row.values():
         raise InputError(f"{where}: the number of fields differs from the header; build the dataset again.")
     if row["split"] not in (TRAIN, TEST):

@@ -20,10 +20,10 @@ def collect(request: CollectRequest) -> Collected:
     tree = endovis2018.read_tree(request.roots["endovis2018"], request.scheme)
     annotations = vqla.find_2018(request.roots["vqla2018"])
     surplus = sorted(set(annotations) & vqla.SURPLUS_2018)
-    texts = {key: paths for key, paths in annotations.items() if key not in vqla.SURPLUS_2018}
+    annotation_files = {key: paths for key, paths in annotations.items() if key not in vqla.SURPLUS_2018}
 
-    # Reading one frame needs only this: it is small enough to send it to another process with every frame.
-    header = replace(tree, frames={}, lists=(), unmatched=(), notes={})
+    # What reading a frame needs of the tree. It is sent to another process with every frame, so it must be small.
+    tree_without_frames = replace(tree, frames={}, lists=(), unmatched=(), notes={})
 
     def sample(key: tuple[int, int]) -> Sample:
         frame = tree.frames[key]
@@ -32,8 +32,8 @@ def collect(request: CollectRequest) -> Collected:
             frame_id=frame_id(key),
             source="endovis2018",
             sequence=f"seq_{frame.sequence}",
-            read=partial(_read, header, frame),
-            files=(*frame.files, *(tree.lists if frame.label else ()), *texts[key]),
+            read=partial(_read, tree_without_frames, frame),
+            files=(*frame.files, *(tree.lists if frame.label else ()), *annotation_files[key]),
             image_file=frame.image,
             flags=("no_type_mask",) if frame.types in endovis2018.RAW_SETS and not frame.masks else (),
         )
@@ -44,7 +44,7 @@ def collect(request: CollectRequest) -> Collected:
         "vqla_editions": "; ".join(vqla.editions_2018(request.roots["vqla2018"], annotations)),
         **tree.notes,
     }
-    collected = join_annotations(request, set(tree.frames) - set(surplus), texts, frame_id, sample, notes)
+    collected = join_annotations(request, set(tree.frames) - set(surplus), annotation_files, frame_id, sample, notes)
     if surplus:
         reason = (
             "only the first edition of EndoVis-18-VQLA annotates the frame: it is not one of the paper's 1,996 frames"

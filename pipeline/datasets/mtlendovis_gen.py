@@ -13,7 +13,7 @@ from pipeline.io.images import Pixels, check_same_size, read_rgb
 from pipeline.labels.splits import TEST
 from pipeline.sources import endovis2017, vqla
 
-# Type ids of 2017 -> classes of `labels.ENDOVIS`. "Other" (7) is the ultrasound probe only in sequences 1 and 2.
+# Class id in `classes.ENDOVIS` by type id of EndoVis 2017. Type 7, "other", is the ultrasound probe only in sequences 1 and 2.
 _CLASS_OF_TYPE = {0: 0, 1: 1, 2: 2, 3: 3, 6: 4, 7: 5}
 _SEQUENCES_WITH_PROBE = (1, 2)
 
@@ -25,7 +25,7 @@ def collect(request: CollectRequest) -> Collected:
         InputError: if a tree is absent or has another layout, or if no annotated frame has an image.
     """
     tree = endovis2017.read_tree(request.roots["endovis2017"])
-    texts = vqla.find_2017(request.roots["vqla2017"])
+    annotation_files = vqla.find_2017(request.roots["vqla2017"])
     frames = {
         (int(name.removeprefix("instrument_dataset_")), number): frame
         for (name, number), frame in tree.frames.items()
@@ -40,11 +40,11 @@ def collect(request: CollectRequest) -> Collected:
             source="endovis2017",
             sequence=f"seq_{key[0]}",
             read=partial(_read, frame, key[0]),
-            files=(frame.image, *frame.type_files, *texts[key]),
+            files=(frame.image, *frame.type_files, *annotation_files[key]),
             given_split=TEST,
         )
 
-    return join_annotations(request, set(frames), texts, frame_id, sample, dict(tree.notes))
+    return join_annotations(request, set(frames), annotation_files, frame_id, sample, dict(tree.notes))
 
 
 def frame_id(key: tuple[int, int]) -> str:

@@ -16,7 +16,7 @@ from pipeline.labels.classes import StoredValues
 from pipeline.sources import plain
 from pipeline.sources.frame_files import missing_file
 
-_NAMED = 5  # number of unknown values that a message lists
+_SHOWN_AT_MOST = 5  # unknown values in a message
 _UNKNOWN = -1
 
 
@@ -29,7 +29,7 @@ def collect(request: CollectRequest) -> Collected:
     """
     tree = plain.find_tree(request.roots, request.columns)
     frames, without_mask = plain.read_tree(tree, request.labels.activities), plain.images_without_mask(tree)
-    missing = {frame.name: text for frame in frames if (text := _missing(frame))}
+    missing = {frame.name: message for frame in frames if (message := _missing_file(frame))}
     if missing and (not request.skip_bad or len(missing) == len(frames)):
         raise InputError(next(iter(missing.values())))
     samples = [_sample(request, frame) for frame in frames if frame.name not in missing]
@@ -40,7 +40,8 @@ def collect(request: CollectRequest) -> Collected:
     return Collected(samples, left_out=left_out)
 
 
-def _missing(frame: plain.FramePlain) -> str:
+def _missing_file(frame: plain.FramePlain) -> str:
+    """Return a message that names the missing file of a frame, or an empty string."""
     for path, what in ((frame.image, "the image of a row of labels.csv"), (frame.mask, f"the mask of {frame.image}")):
         if not path.is_file():
             return missing_file(path, what)
@@ -116,14 +117,14 @@ def _read_numbers(path: Path) -> NDArray[np.uint8]:
 def _unknown_values(unknown: NDArray[np.uint8] | NDArray[np.int32], stored: StoredValues) -> str:
     """Return a message with the values of a mask that have no meaning, the most frequent first, and with a remedy."""
     values, counts = np.unique(unknown, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:_NAMED]
-    named = ", ".join(f"{stored.written(int(values[i]))} ({counts[i]:,} pixels)" for i in order)
+    order = np.argsort(-counts, kind="stable")[:_SHOWN_AT_MOST]
+    shown = ", ".join(f"{stored.notation(int(values[i]))} ({counts[i]:,} pixels)" for i in order)
     more = f" and {len(values) - len(order):,} other values" if len(values) > len(order) else ""
     known_values = sorted(stored.meanings)
-    known = ", ".join(map(stored.written, known_values[:12])) + (", ..." if len(known_values) > 12 else "")
+    known = ", ".join(map(stored.notation, known_values[:12])) + (", ..." if len(known_values) > 12 else "")
     if not stored.colours and known_values == list(range(len(known_values))):
         known = f"0 to {len(known_values) - 1}"
     return (
-        f"holds {named}{more}, which stand for no class; expected {known}. State under plain.values what each value stands for (a class, "
+        f"holds {shown}{more}, which stand for no class; expected {known}. State under plain.values what each value stands for (a class, "
         "or ignore), or correct the mask."
     )

@@ -1,4 +1,4 @@
-"""Records how the frames of a dataset's training part were prepared, for the checkpoints that are trained on it."""
+"""Records how the frames of a dataset's training split were prepared, for the checkpoints that are trained on it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pipeline.datasets.manifest import read_manifest
 from pipeline.labels.splits import TRAIN
 from pipeline.sources.official_crop import crop_window
 
-# Raw trees of the da Vinci's recordings. The reader of EndoVis 2017 crops its frames. Those of EndoVis 2018 are released cropped, but
-# their models are evaluated on EndoVis 2017.
+# Raw trees of recordings of the da Vinci robot. Frames of EndoVis 2017 are cropped when they are read. Frames of EndoVis 2018 are released
+# cropped, but the models trained on them are evaluated on EndoVis 2017.
 _DA_VINCI = {"endovis2017", "endovis2018", "released_mtlendovis"}
-_RECORDED = (1920, 1080)
-_EXAMINED = 256  # training images whose borders are measured, evenly spread
+_RECORDED = (1920, 1080)  # width and height before the crop, in pixels
+_EXAMINED_AT_MOST = 256  # training images whose borders are measured, evenly spread
 
 
-def _telling(sizes: Set[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Return sizes, sorted; of very many those with the extreme aspect ratios, shorter sides and areas, for a header is bounded."""
+def _representative_sizes(sizes: Set[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return the sizes, sorted. Of very many sizes return only the extreme ones, because the header of a checkpoint is bounded."""
     if len(sizes) > MOST_SIZES:
         ordered = sorted(sizes)
         measures: tuple[Callable[[tuple[int, int]], float], ...] = (
@@ -45,13 +45,13 @@ def preprocessing_of(folder: Path, images: NDArray[np.uint8]) -> Preprocessing:
     """
     rows = [row for row in read_manifest(folder) if row["split"] == TRAIN]
     sources = sorted({row["source"] for row in rows})
-    chosen = np.unique(np.linspace(0, len(images) - 1, min(_EXAMINED, len(images))).round().astype(int))
-    measured = [borders for borders in (dark_borders(images[index]) for index in chosen) if borders is not None]
+    examined = np.unique(np.linspace(0, len(images) - 1, min(_EXAMINED_AT_MOST, len(images))).round().astype(int))
+    measured = [borders for borders in (dark_borders(images[index]) for index in examined) if borders is not None]
     shares = np.array(measured or [(0.0,) * len(SIDES)])
     top, bottom, left, right = crop_window(_RECORDED[1], _RECORDED[0])
     return Preprocessing(
         tuple(sources),
-        _telling({(int(row["width"]), int(row["height"])) for row in rows}),
+        _representative_sizes({(int(row["width"]), int(row["height"])) for row in rows}),
         tuple((round(float(side.min()), 4), round(float(side.max()), 4)) for side in shares.T),
         Crop(_RECORDED, (left, right), (top, bottom)) if _DA_VINCI.intersection(sources) else None,
     )

@@ -42,6 +42,7 @@ class Sample:
     flags: tuple[str, ...] = ()
 
 
+# Values of `LeftOut.what`.
 UNUSED, ABSENT, BAD = "unused", "absent", "bad"
 
 
@@ -80,7 +81,7 @@ class CollectRequest:
         roots: raw trees by source.
         scheme: id scheme of the EndoVis 2018 types.
         skip_bad: leave out frames with unusable annotations instead of stopping.
-        columns: the CSV's own name of each column, for the labels CSV of own frames.
+        columns: the name of each column in the labels CSV of your own frames, by the name that this project uses.
     """
 
     name: str

@@ -13,7 +13,7 @@ from pipeline.labels.splits import BY_SEQUENCE, GIVEN, RANDOM_BY_ACTIVITY, TEST,
 _FEWEST_TRAINING_FRAMES = 2  # batch normalisation needs two images
 _REMEDY = {
     GIVEN: "This split came with the frames: move some frames to the other split, or choose another split rule",
-    RANDOM_BY_ACTIVITY: f"It takes a fifth of each activity's frames, rounded down: give at least {VALIDATION_SHARE} frames of one "
+    RANDOM_BY_ACTIVITY: f"This rule takes a fifth of each activity's frames, rounded down: give at least {VALIDATION_SHARE} frames of one "
     "activity, or choose split: by_sequence",
     BY_SEQUENCE: "Name other sequences or frames as test",
 }
@@ -27,12 +27,12 @@ def check_split(
     trained: bool = True,
     validated: bool = False,
 ) -> None:
-    """Raise an error unless a split leaves enough frames to test, to train and to validate the models of the study.
+    """Raise an error if a split leaves too few frames to train, to validate or to test the models of the study.
 
     Args:
         dataset: name of the dataset.
         samples: frames of the dataset.
-        split: train or test by frame id; it may hold further frames.
+        split: train or test by frame id, also for frames that are not in `samples`.
         rule: the split rule, as the study names it.
         trained: whether models are trained on the dataset.
         validated: whether a model's epoch is chosen on validation frames.
@@ -67,18 +67,15 @@ def activity_warnings(
     """Return warnings about activities without test frames or without training frames, with their counts.
 
     The arguments are those of `check_split`.
-
-    Returns:
-        At most two sentences.
     """
     counts = Counter((sample.activity, split[sample.frame_id]) for sample in samples if sample.activity)
     names = dict.fromkeys(activity for activity, _ in counts)
     warnings = []
     untested = [f"{name} ({counts[name, TRAIN]} frames)" for name in names if not counts[name, TEST]]
     if untested:
-        fifth = f", which draws a fifth of each activity's frames: expected at least {VALIDATION_SHARE} of each"
+        about_rule = f", which draws a fifth of each activity's frames: expected at least {VALIDATION_SHARE} of each"
         warnings.append(
-            f"no test frame of {', '.join(untested)} under split: {rule}{fifth if rule == RANDOM_BY_ACTIVITY else ''}. "
+            f"no test frame of {', '.join(untested)} under split: {rule}{about_rule if rule == RANDOM_BY_ACTIVITY else ''}. "
             "No score includes them."
         )
     unlearnt = [f"{name} ({counts[name, TEST]} frames)" for name in names if not counts[name, TRAIN]]
@@ -88,6 +85,7 @@ def activity_warnings(
 
 
 def _counts(samples: Sequence[Sample]) -> str:
+    """Return the number of frames of each activity as a text."""
     counts = Counter(sample.activity for sample in samples)
     if set(counts) <= {""}:
         return f"{len(samples)} frames without activities"

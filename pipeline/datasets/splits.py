@@ -10,7 +10,7 @@ from pipeline.datasets.sample import Sample
 from pipeline.errors import InputError
 from pipeline.labels.splits import TEST, TRAIN
 
-VALIDATION_SHARE = 5  # a fifth of the training split is for validation, as a fifth of all frames is for testing
+VALIDATION_SHARE = 5  # one of 5 training frames is for validation, as one of 5 frames is for testing
 
 
 def hash_rank(seed: int, frame_id: str) -> str:
@@ -48,7 +48,7 @@ def split_by_groups(sequence_of: Mapping[str, str], test: Iterable[str]) -> dict
         test: names of sequences, or frame ids.
 
     Raises:
-        InputError: if a name is neither, or if the training or the test split would be empty.
+        InputError: if a name is neither a sequence nor a frame, or if the training or the test split would be empty.
     """
     test_names: Sequence[str] = list(test)
     known = set(sequence_of) | set(sequence_of.values())
@@ -70,8 +70,8 @@ def split_by_groups(sequence_of: Mapping[str, str], test: Iterable[str]) -> dict
 def validation_ids(activity_of: Mapping[str, str], sequence_of: Mapping[str, str], seed: int = 0) -> frozenset[str]:
     """Return the training frames that are used for validation under `select_on: val`.
 
-    If sequences are known, whole sequences are taken in the order of their hash rank while they fit into a fifth of the frames, at least
-    one sequence. Otherwise a fifth of each activity is drawn by hash rank.
+    If every frame has a sequence and there are several, whole sequences are taken in the order of their hash rank. The first one is always
+    taken, and each further one if it fits into a fifth of the frames. Otherwise a fifth of each activity is drawn by hash rank.
 
     Args:
         activity_of: activity of each training frame, or "".
@@ -80,13 +80,13 @@ def validation_ids(activity_of: Mapping[str, str], sequence_of: Mapping[str, str
     """
     sequences = sorted(set(sequence_of.values()), key=lambda name: hash_rank(seed, name))
     if len(sequences) < 2 or "" in sequences:
-        draw = random_split_by_activity(activity_of, seed + 1)  # not the draw of the test split
+        draw = random_split_by_activity(activity_of, seed + 1)  # another seed than for the test split
         return frozenset(frame_id for frame_id, split in draw.items() if split == TEST)
     validation: set[str] = set()
-    most = len(sequence_of) // VALIDATION_SHARE
+    allowed = len(sequence_of) // VALIDATION_SHARE
     for name in sequences:
         members = {frame_id for frame_id, sequence in sequence_of.items() if sequence == name}
-        if not validation or len(validation) + len(members) <= most:
+        if not validation or len(validation) + len(members) <= allowed:
             validation |= members
     return frozenset(validation)
 

@@ -1,4 +1,4 @@
-"""Class names, palettes and activity lists of every dataset, which no other module defines."""
+"""The only definition of class names, palettes and activity lists of every dataset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Rgb = tuple[int, int, int]
 
 # Used instead of a class name in a study's `values`: losses and metrics leave these pixels out.
 IGNORE = "ignore"
-_HIGHEST = 255
+_HIGHEST_VALUE = 255
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,21 @@ class StoredValues:
     """The meaning of the values in the masks of your own frames.
 
     Attributes:
-        meanings: class id or `IGNORED` by value, which is a whole number or a colour as 0xRRGGBB.
+        meanings: class id or `IGNORED`, by value. A value is a whole number, or a colour as 0xRRGGBB.
         colours: whether the values are colours.
     """
 
     meanings: Mapping[int, int]
     colours: bool = False
 
-    def written(self, value: int) -> str:
+    def notation(self, value: int) -> str:
         """Return a value as a study writes it."""
         return f'"#{value:06x}"' if self.colours else str(value)
 
 
 @dataclass(frozen=True)
 class LabelSet:
-    """Classes and activities of a dataset. Mask value i is `classes[i]`, 0 is the background, and `IGNORED` is no class.
+    """Classes and activities of a dataset. Mask value i is `classes[i]`, 0 is the background, and `IGNORED` is for pixels without a class.
 
     Attributes:
         classes: class names, the background first.
@@ -69,7 +69,7 @@ def stored_values(
     """Return the meaning of mask values that a study states.
 
     Args:
-        key: key of the statement in the study, e.g. datasets.mine.plain.
+        key: key in the study under which the values stand, e.g. datasets.mine.plain.
         classes: class names, the background first.
         values: class or `IGNORE` by value; None if each value is the index of its class.
         ignore: one or several further values that are ignored.
@@ -92,26 +92,27 @@ def stored_values(
     ignored = [ignore] if isinstance(ignore, (int, str)) else ignore or []
     stated += [(f"{key}.ignore", str(value), IGNORED) for value in ignored]
     meanings: dict[int, int] = {}
-    kinds = {value.startswith("#"): where for where, value, _ in stated}
-    if len(kinds) > 1:
+    # The key under which colours (True) and numbers (False) stand.
+    key_of_kind = {value.startswith("#"): where for where, value, _ in stated}
+    if len(key_of_kind) > 1:
         raise InputError(
-            f"{key}: {kinds[True]} has colours and {kinds[False]} has numbers; expected only one kind. Masks in colours need "
+            f"{key}: {key_of_kind[True]} has colours and {key_of_kind[False]} has numbers; expected only one kind. Masks in colours need "
             "`values` for all of their classes."
         )
     for where, value, meaning in stated:
-        number = _value(where, value)
+        number = _parse_value(where, value)
         if meanings.setdefault(number, meaning) != meaning:
             raise InputError(f"{where}: the value {value} has two meanings; expected one.")
-    return StoredValues(meanings, True in kinds)
+    return StoredValues(meanings, True in key_of_kind)
 
 
-def _value(where: str, text: str) -> int:
+def _parse_value(where: str, text: str) -> int:
     """Return the number of a value in a study, which is 0 to 255 or a colour as "#rrggbb"."""
     if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
         return int(text[1:], 16)
-    if not re.fullmatch(r"\d{1,3}", text, re.ASCII) or int(text) > _HIGHEST:
+    if not re.fullmatch(r"\d{1,3}", text, re.ASCII) or int(text) > _HIGHEST_VALUE:
         raise InputError(
-            f'{where}: the value {text[:40]!r}; expected a whole number from 0 to {_HIGHEST}, or a colour in quotes, like "#ff0000".'
+            f'{where}: the value {text[:40]!r}; expected a whole number from 0 to {_HIGHEST_VALUE}, or a colour in quotes, like "#ff0000".'
         )
     return int(text)
 

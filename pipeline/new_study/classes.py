@@ -11,11 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import InputError
 from pipeline.labels.classes import IGNORE
-from pipeline.new_study.masks import HIGHEST_ID, FrameContent, written
+from pipeline.new_study.masks import HIGHEST_ID, FrameContent, study_notation
 from pipeline.study.models import LABEL_EXPECTED, Label
 
 Ask = Callable[[str], str]
-"""A function that asks the user a question and returns the reply."""
+"""Ask the user a question, and return the reply."""
 
 _IGNORED_BYTE = 255
 _MOST_CLASSES = 64
@@ -29,16 +29,16 @@ class Classes:
     Attributes:
         names: class names, the background first.
         values: class or `IGNORE` by value, in the notation of a study.
-        plain: whether each value is the index of its class, so that the study does not need `values`.
+        values_are_ids: whether each value is the index of its class, so that the study does not need `values`.
         shares: share of all pixels, by value.
-        named: whether the user named the classes.
+        named_by_user: whether the user named the classes.
     """
 
     names: list[str]
     values: dict[int | str, str]
-    plain: bool
+    values_are_ids: bool
     shares: dict[int | str, float]
-    named: bool
+    named_by_user: bool
 
     @property
     def ignored(self) -> bool:
@@ -49,10 +49,11 @@ class Classes:
 def propose_classes(contents: Sequence[FrameContent], masks: Path, ask: Ask | None) -> Classes:
     """Propose classes from the values in usable masks.
 
-    Zero or black is the background if it occurs, otherwise the most frequent value. The number 255 is ignored if all other ids are small.
+    The background is zero or black if it occurs, otherwise the most frequent value. The number 255 is proposed as ignored if all other
+    numbers are small.
 
     Args:
-        contents: inspections without errors.
+        contents: the contents of the frames that can be used.
         masks: folder of the masks, for messages.
         ask: asks the user for class names; with None the names are class_1, class_2, ...
 
@@ -60,16 +61,16 @@ def propose_classes(contents: Sequence[FrameContent], masks: Path, ask: Ask | No
         InputError: if all masks hold a single value, or if there are too many values for classes.
     """
     colours = contents[0].colours
-    pixels: Counter[int] = Counter()
-    frames: Counter[int] = Counter()
+    pixels: Counter[int] = Counter()  # by value
+    masks_with: Counter[int] = Counter()  # number of masks by value
     for content in contents:
         pixels.update(content.values or {})
-        frames.update((content.values or {}).keys())
+        masks_with.update((content.values or {}).keys())
     values = sorted(pixels)
     if len(values) < 2:
         raise InputError(
-            f"{masks}: all {len(contents)} inspected masks hold only the value {written(values[0], colours)}, so there is nothing to "
-            "learn; expected at least two values. A mask that looks black may hold small numbers, but these masks do not."
+            f"{masks}: all {len(contents)} inspected masks hold only the value {study_notation(values[0], colours)}, so there is nothing "
+            "to learn; expected at least two values. A mask that looks black may hold small numbers, but these masks do not."
         )
     if len(values) > _MOST_CLASSES:
         raise InputError(
@@ -84,13 +85,13 @@ def propose_classes(contents: Sequence[FrameContent], masks: Path, ask: Ask | No
     if ask is not None:
         total = sum(pixels.values())
         for index, value in enumerate(class_values[1:], start=1):
-            frequency = f"in {frames[value]} of {len(contents)} masks, {pixels[value] / total:.1%} of pixels"
-            names[index] = _ask_name(ask, f"value {written(value, colours)}, {frequency}", names, index)
-    keys: list[int | str] = [written(value, True) if colours else value for value in class_values]
+            frequency = f"in {masks_with[value]} of {len(contents)} masks, {pixels[value] / total:.1%} of pixels"
+            names[index] = _ask_name(ask, f"value {study_notation(value, colours)}, {frequency}", names, index)
+    keys: list[int | str] = [study_notation(value, True) if colours else value for value in class_values]
     class_of_value = dict(zip(keys, names, strict=True)) | ({_IGNORED_BYTE: IGNORE} if ignored else {})
-    is_plain = not colours and class_values == list(range(len(class_values))) and not ignored
+    values_are_ids = not colours and class_values == list(range(len(class_values))) and not ignored
     shares = {key: pixels[_number(key)] / sum(pixels.values()) for key in class_of_value}
-    return Classes(names, class_of_value, is_plain, shares, ask is not None)
+    return Classes(names, class_of_value, values_are_ids, shares, ask is not None)
 
 
 def is_label(name: str) -> bool:
@@ -116,10 +117,11 @@ def _ask_name(ask: Ask, value: str, names: Sequence[str], index: int) -> str:
         taken = (*names[:index], *names[index + 1 :], IGNORE)
         if reply not in taken and is_label(reply):
             return reply
-        why = "is already used" if reply in taken else f"cannot be used; expected {LABEL_EXPECTED}"
-        question = f"{reply!r} {why}. Name of the class of {value} [{names[index]}]: "
+        fault = "is already used" if reply in taken else f"cannot be used; expected {LABEL_EXPECTED}"
+        question = f"{reply!r} {fault}. Name of the class of {value} [{names[index]}]: "
     return names[index]
 
 
 def _number(key: int | str) -> int:
+    """Return the number of a value in the notation of a study."""
     return int(key[1:], 16) if isinstance(key, str) else key

@@ -39,7 +39,7 @@ class Labels:
     """The content of a labels CSV.
 
     Attributes:
-        columns: the CSV's own name of each column that is used.
+        columns: the CSV's name of each column that is used, by the name that this project gives it.
         needs_columns: whether the study needs the key `columns`.
         activities: number of rows of each activity.
         unused: names of the columns that are not used, some with the reason.
@@ -71,8 +71,8 @@ def inspect_labels(path: Path, images: Mapping[str, object], ask: Ask | None) ->
                 f"{path}, line {line}: {len(fields)} fields; expected {len(header)} ({', '.join(header)})."
             )
     cells = {name: [fields[index] for _, fields in rows] for index, name in enumerate(header)}
-    known = names_of_images(images)
-    hits = {name: sum(cell in known for cell in column) for name, column in cells.items()}
+    image_of_name = names_of_images(images)
+    hits = {name: sum(cell in image_of_name for cell in column) for name, column in cells.items()}
     name_column = max(hits, key=lambda name: (hits[name], name == "name"))
     if not hits[name_column]:
         raise InputError(
@@ -99,9 +99,9 @@ def inspect_labels(path: Path, images: Mapping[str, object], ask: Ask | None) ->
 
 def _check_header(path: Path, header: Sequence[str], rows: int, images: Mapping[str, object]) -> None:
     """Raise InputError if a CSV has no header, two columns of the same name, or no rows."""
-    known = names_of_images(images)
+    image_of_name = names_of_images(images)
     # An image may be called name.png, so only names with a digit show that the header is missing.
-    image = next((name for name in header if name in known and any(map(str.isdigit, name))), None)
+    image = next((name for name in header if name in image_of_name and any(map(str.isdigit, name))), None)
     if image is not None:
         raise InputError(
             f"{path}, line 1: {image!r} is the name of an image; expected a header with column names, such as name,activity."
@@ -120,33 +120,34 @@ def _ask_column(ask: Ask, names: Sequence[str]) -> str:
     return reply if reply in names else ""
 
 
-def _no_activities(cells: Sequence[str]) -> str:
-    different = set(cells)
-    if "" in different:
-        return "some are empty"
+def _why_no_activities(cells: Sequence[str]) -> str:
+    values = set(cells)
+    if "" in values:
+        return "some rows are empty"
     unusable = [name for name in cells if not is_label(name)]
     if unusable:
         return f"{shown(unusable[0])} cannot be the name of an activity"
-    if not 2 <= len(different) <= min(_MOST_ACTIVITIES, len(cells) / 2):
-        return f"{len(different)} different values in {len(cells)} rows cannot be activities"
+    if not 2 <= len(values) <= min(_MOST_ACTIVITIES, len(cells) / 2):
+        return f"{len(values)} different values in {len(cells)} rows cannot be activities"
     return ""
 
 
-def _no_sequences(cells: Sequence[str]) -> str:
-    different = set(cells)
-    return "some are empty" if "" in different else "all the same" if len(different) < 2 else ""
+def _why_no_sequences(cells: Sequence[str]) -> str:
+    values = set(cells)
+    return "some rows are empty" if "" in values else "all rows are equal" if len(values) < 2 else ""
 
 
-def _no_split(cells: Sequence[str]) -> str:
-    different = set(cells)
-    if TEST in different and different != {TRAIN, TEST}:
+def _why_no_split(cells: Sequence[str]) -> str:
+    values = set(cells)
+    if TEST in values and values != {TRAIN, TEST}:
         # The CSV has a test split, so its frames must not be trained on without notice.
         return f"{TODO}write {TRAIN} for all frames except {TEST} in the CSV; otherwise {TEST} frames may be used for training"
-    return "" if different == {TRAIN, TEST} else f"expected only {TRAIN} and {TEST}"
+    return "" if values == {TRAIN, TEST} else f"expected only {TRAIN} and {TEST}"
 
 
+# For each column, a function that returns why its values cannot be used, or an empty string.
 _WHY_NOT: Mapping[str, Callable[[Sequence[str]], str]] = {
-    "activity": _no_activities,
-    "sequence": _no_sequences,
-    "split": _no_split,
+    "activity": _why_no_activities,
+    "sequence": _why_no_sequences,
+    "split": _why_no_split,
 }

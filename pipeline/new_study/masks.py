@@ -15,11 +15,12 @@ from pipeline.io.images import Pixels, check_same_size, read_channels, read_colo
 from pipeline.io.processes import ordered_map
 from pipeline.sources.plain import FramePlain
 
-MOST_FRAMES = 300  # of more frames a sample is inspected; 300 Full-HD frames take half a minute
-HIGHEST_ID = 40  # numbers up to this one are always regarded as class ids
-_MANY = 8  # a mask with at least this many values, most of them rare, is blurred
-_RARE = 0.01  # share of a mask's pixels
-_BLURRED = "docs/own-frames.md, Blurred masks, explains how to repair them"
+MOST_FRAMES = 300  # if there are more, this many are inspected; 300 Full-HD frames take half a minute
+HIGHEST_ID = 40  # if no number but 255 is higher, the numbers are regarded as class ids
+_MANY_VALUES = 8  # a mask with at least this many values, most of them rare, is regarded as blurred
+_RARE_SHARE = 0.01  # a value with a smaller share of the mask's pixels is rare
+_GREY_RANGE = 16  # in a JPEG, channels that differ by more show a colour
+_HELP = "docs/own-frames.md, Blurred masks, explains how to repair them"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class FrameContent:
     colours: bool = False
 
 
-def sampled(count: int) -> list[int]:
+def sampled_indices(count: int) -> list[int]:
     """Return the indices of the frames that are inspected, out of `count` frames."""
     indices = np.linspace(0, count - 1, min(count, MOST_FRAMES)).round()
     return [int(index) for index in indices]
@@ -50,7 +51,7 @@ def sampled(count: int) -> list[int]:
 def inspect_frames(frames: Sequence[FramePlain], workers: int) -> list[FrameContent]:
     """Inspect up to `MOST_FRAMES` frames, at equal distances if there are more.
 
-    If some masks have colours, all masks are read as colours, as the build does.
+    If some masks have colours, all masks are read as colours, because the build reads them so.
 
     Args:
         frames: frames with existing files.
@@ -59,15 +60,15 @@ def inspect_frames(frames: Sequence[FramePlain], workers: int) -> list[FrameCont
     Returns:
         One result per inspected frame, in the order of the frames.
     """
-    sample = [frames[index] for index in sampled(len(frames))]
+    sample = [frames[index] for index in sampled_indices(len(frames))]
     contents = list(ordered_map(_inspect_frame, sample, workers, "inspect frames"))
     others = [index for index, content in enumerate(contents) if not content.colours and not content.error]
     if not others or not any(content.colours for content in contents):
         return contents
-    again = ordered_map(
+    with_colours = ordered_map(
         partial(_inspect_frame, colours=True), [sample[index] for index in others], workers, "read colours"
     )
-    for index, content in zip(others, again, strict=True):
+    for index, content in zip(others, with_colours, strict=True):
         contents[index] = content
     return contents
 
@@ -98,50 +99,54 @@ def _read_mask(path: Path, colours: bool) -> Pixels:
 
 
 def _count(mask: Pixels) -> dict[int, int]:
+    """Return the number of pixels by value."""
     values: NDArray[np.int32] = mask.astype(np.int32)
     if mask.ndim == 3:
         values = values[..., 0] << 16 | values[..., 1] << 8 | values[..., 2]
-    found, counts = np.unique(values, return_counts=True)
-    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+    present, counts = np.unique(values, return_counts=True)
+    return dict(zip(present.tolist(), counts.tolist(), strict=True))
 
 
 def _main_values(values: Mapping[int, int]) -> list[int]:
-    return [value for value, count in values.items() if count >= _RARE * sum(values.values())]
+    """Return the values that are not rare."""
+    return [value for value, count in values.items() if count >= _RARE_SHARE * sum(values.values())]
 
 
 def _is_blurred(values: Mapping[int, int], colours: bool) -> bool:
-    """Return whether a mask has many values, most of them rare, as after JPEG compression or smooth resizing. Small numbers are ids."""
+    """Return whether a mask has many values, most of them rare, as after JPEG compression or smooth resizing, and they are not ids."""
     as_ids = not colours and max((value for value in values if value != 255), default=0) <= HIGHEST_ID
-    return not as_ids and len(values) >= _MANY and len(_main_values(values)) <= len(values) / 2
+    return not as_ids and len(values) >= _MANY_VALUES and len(_main_values(values)) <= len(values) / 2
 
 
 def _blurred_message(values: Mapping[int, int], colours: bool) -> str:
-    what, main = "colours" if colours else "values", _main_values(values)
-    share = sum(values[value] for value in main) / sum(values.values())
+    noun, main_values = "colours" if colours else "values", _main_values(values)
+    share = sum(values[value] for value in main_values) / sum(values.values())
     if share < 0.5:
         return (
-            f"holds {len(values):,} {what}, none of them frequent, like a photograph; expected a mask. Check whether the folders of images "
+            f"holds {len(values):,} {noun}, none of them frequent, like a photograph; expected a mask. Check whether the folders of images "
             "and masks are swapped."
         )
-    near = ", ".join(f"{written(v, colours)} ({values[v] / sum(values.values()):.0%} of pixels)" for v in main[:6])
+    listed = ", ".join(
+        f"{study_notation(v, colours)} ({values[v] / sum(values.values()):.0%} of pixels)" for v in main_values[:6]
+    )
     return (
-        f"holds {len(values):,} {what}, most of them close to a few: {near}. JPEG or smooth resizing causes this, and the class "
-        f"of such pixels is lost. Export the masks again as PNG; otherwise {_BLURRED}."
+        f"holds {len(values):,} {noun}, most of them close to a few: {listed}. JPEG or smooth resizing causes this, and the class "
+        f"of such pixels is lost. Export the masks again as PNG; otherwise {_HELP}."
     )
 
 
 def _hint(path: Path) -> str:
-    """Describe the content of a mask that the reader refuses, if it is a JPEG."""
+    """Return a sentence on the content of a mask that cannot be read, or an empty string if it is not a JPEG."""
     try:
         if read_header(path).format != "JPEG":
             return ""
         pixels = read_rgb(path)
     except InputError:
         return ""
-    colours = bool((np.ptp(pixels.astype(np.int16), axis=2) > 2 * _MANY).any())
+    colours = bool((np.ptp(pixels.astype(np.int16), axis=2) > _GREY_RANGE).any())
     return f" It {_blurred_message(_count(pixels if colours else pixels[..., 0]), colours)}"
 
 
-def written(value: int, colours: bool) -> str:
+def study_notation(value: int, colours: bool) -> str:
     """Return a value in the notation of a study."""
     return f"#{value:06x}" if colours else str(value)

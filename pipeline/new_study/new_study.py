@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.io.files import write_text
 from pipeline.new_study.classes import Ask, Classes, propose_classes
 from pipeline.new_study.labels_csv import Labels, inspect_labels
-from pipeline.new_study.masks import FrameContent, inspect_frames, sampled, written
+from pipeline.new_study.masks import FrameContent, inspect_frames, sampled_indices, study_notation
 from pipeline.new_study.split import choose_test_sequences
 from pipeline.new_study.text import TODO, Line, lines_of_classes, study_text
 from pipeline.preparation.build_dataset import collect, split_of
@@ -36,8 +36,8 @@ class NewStudy:
     Attributes:
         path: its file.
         text: its content.
-        found: facts found in the files, one per line of the study.
-        unknown: facts that the files do not give; the text marks them with TODO.
+        found: the facts that the files give, one per line of the study.
+        unknown: the facts that the files do not give, which are marked with TODO in the text.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class NewStudy:
 
 @dataclass(frozen=True)
 class _Frames:
-    """The frames that were found.
+    """The frames in the folders, and the content of their files.
 
     Attributes:
         tree: folders and files of the frames.
@@ -56,7 +56,7 @@ class _Frames:
         labels: content of the labels CSV.
         listed: frames that the CSV lists, or all frames.
         frames: listed frames with existing files.
-        contents: results of the inspected frames.
+        contents: content of each inspected frame.
     """
 
     tree: PlainTree
@@ -97,7 +97,7 @@ def new_study(
     frames = _find_frames(images, masks, labels, ask)
     classes = propose_classes(frames.usable, masks, ask)
     split = _split_lines(frames, classes)
-    plain = [*_place_lines(frames), *lines_of_classes(classes, frames.inspected), *_activity_lines(frames)]
+    plain = [*_folder_lines(frames), *lines_of_classes(classes, frames.inspected), *_activity_lines(frames)]
     text = study_text(name, path, plain, split, len(frames.frames))
     study = make_study(yaml.safe_load(text))
     split_of(study, name, collect(study, name)[0].samples)
@@ -108,6 +108,7 @@ def new_study(
 
 
 def _path_of(name: str, overwrite: bool) -> Path:
+    """Return the file of a new study. Raise InputError if the name is invalid, or belongs to a dataset or another study."""
     if not _NAME.fullmatch(name):
         raise InputError(
             f"the name {name[:80]!r} is invalid; expected at most 50 small letters without accents, digits and underscores, starting with "
@@ -122,6 +123,7 @@ def _path_of(name: str, overwrite: bool) -> Path:
 
 
 def _check_is_text(path: Path) -> None:
+    """Raise InputError if a path is not UTF-8 text."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -140,9 +142,9 @@ def _find_frames(images: Path, masks: Path, labels: Path | None, ask: Ask | None
                 f"{folder}: {'not a folder' if folder.exists() else 'missing'}; expected a folder of images."
             )
     names = pair_frames(images, masks)
-    found = inspect_labels(labels, names, ask) if labels is not None else Labels()
-    tree = PlainTree(images, masks, labels, found.columns)
-    listed = read_tree(tree, tuple(found.activities))
+    content = inspect_labels(labels, names, ask) if labels is not None else Labels()
+    tree = PlainTree(images, masks, labels, content.columns)
+    listed = read_tree(tree, tuple(content.activities))
     frames = [frame for frame in listed if frame.image.is_file() and frame.mask.is_file()]
     contents = inspect_frames(frames, os.cpu_count() or 1) if frames else []
     absent = [f"{path}: missing." for frame in listed for path in (frame.image, frame.mask) if not path.is_file()]
@@ -153,18 +155,18 @@ def _find_frames(images: Path, masks: Path, labels: Path | None, ask: Ask | None
         raise InputError(
             f"{images} and {masks}: {usable} of {len(listed)} frames can be used; expected {_FEWEST_FRAMES} or more.{first}"
         )
-    return _Frames(tree, names, found, listed, frames, contents)
+    return _Frames(tree, names, content, listed, frames, contents)
 
 
-def _place_lines(frames: _Frames) -> list[Line]:
+def _folder_lines(frames: _Frames) -> list[Line]:
     """Return the lines with the folders of the frames and their content."""
     without_mask = list(frames.names.values()).count(None)
-    without = (
+    left_out = (
         f"; images without a mask, which are left out: {without_mask} of {len(frames.names)}" if without_mask else ""
     )
     lines = [
         Line("images", str(frames.tree.images), f"{len(frames.names)} images: {_kinds(frames.usable, 'image')}"),
-        Line("masks", str(frames.tree.masks), f"{_kinds(frames.usable, 'mask')}{without}"),
+        Line("masks", str(frames.tree.masks), f"{_kinds(frames.usable, 'mask')}{left_out}"),
     ]
     if frames.tree.labels is None:
         return lines
@@ -185,10 +187,10 @@ def _activity_lines(frames: _Frames) -> list[Line]:
 
 def _split_lines(frames: _Frames, classes: Classes) -> list[Line]:
     """Return the lines with the split, and with `skip_bad` if some frames are left out."""
-    content_of = dict(zip(sampled(len(frames.frames)), frames.contents, strict=True))
-    good = [(frame, content_of.get(index, FrameContent())) for index, frame in enumerate(frames.frames)]
-    good = [(frame, content) for frame, content in good if not content.error]
-    sequences = [frame.sequence for frame, _ in good]
+    content_of = dict(zip(sampled_indices(len(frames.frames)), frames.contents, strict=True))
+    usable = [(frame, content_of.get(index, FrameContent())) for index, frame in enumerate(frames.frames)]
+    usable = [(frame, content) for frame, content in usable if not content.error]
+    sequences = [frame.sequence for frame, _ in usable]
     if "split" in frames.labels.columns:
         lines = [Line("split", GIVEN, "from the column of the CSV")]
     elif not any(sequences):
@@ -201,14 +203,14 @@ def _split_lines(frames: _Frames, classes: Classes) -> list[Line]:
             )
         ]
     else:
-        test = choose_test_sequences(sequences, [_labels_shown(frame, content, classes) for frame, content in good])
+        test = choose_test_sequences(sequences, [_labels_of(frame, content, classes) for frame, content in usable])
         source = "the CSV" if "sequence" in frames.labels.columns else "folders and names"
         count = sum(sequence in test for sequence in sequences)
         lines = [
             Line(
                 "split",
                 BY_SEQUENCE,
-                f"{len(set(sequences))} sequences from {source}, e.g. {good[0][0].name} belongs to {sequences[0]}",
+                f"{len(set(sequences))} sequences from {source}, e.g. {usable[0][0].name} belongs to {sequences[0]}",
             ),
             Line("test", test, f"{TODO}{count} of {len(sequences)} frames; check whether other sequences are better"),
         ]
@@ -221,9 +223,9 @@ def _split_lines(frames: _Frames, classes: Classes) -> list[Line]:
     return lines
 
 
-def _labels_shown(frame: FramePlain, content: FrameContent, classes: Classes) -> set[str]:
-    """Return the classes and the activity that a frame shows; only the activity if the frame was not inspected."""
-    values = (written(value, content.colours) if content.colours else value for value in content.values or ())
+def _labels_of(frame: FramePlain, content: FrameContent, classes: Classes) -> set[str]:
+    """Return the classes and the activity of a frame, or only the activity if the frame was not inspected."""
+    values = (study_notation(value, content.colours) if content.colours else value for value in content.values or ())
     return {f"class {classes.values[value]}" for value in values} | {f"activity {frame.activity}"}
 
 

@@ -1,4 +1,4 @@
-"""Formats a study for your own frames: at most 25 lines, with comments on the facts that were found and on those still to decide."""
+"""Formats a study for your own frames in at most 25 lines, with comments on the known facts and on those that the user must decide."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.new_study.classes import Classes
 
 TODO = "TODO: "
 _LONGEST_COMMENT = 150
-# Training 72 frames at 112 pixels takes about 40 seconds on one core; more frames get fewer epochs.
+# Training 72 frames for 60 epochs at 112 pixels takes about 40 seconds on one core. More frames get fewer epochs.
 _FRAMES_SEEN = 72 * 60
 _FEWEST_EPOCHS, _MOST_EPOCHS = 10, 120
 
@@ -26,7 +26,7 @@ class Line:
     value: Any
     comment: str = ""
 
-    def written(self, indent: int) -> str:
+    def as_yaml(self, indent: int) -> str:
         """Return the line as YAML."""
         comment = f"  # {self.one_line_comment}" if self.comment else ""
         return f"{' ' * indent}{self.key}: {_yaml(self.value)}{comment}"
@@ -49,28 +49,28 @@ def study_text(name: str, path: Path, plain: Sequence[Line], split: Sequence[Lin
         frames: number of frames.
     """
     epochs = min(max(_FRAMES_SEEN // frames, _FEWEST_EPOCHS), _MOST_EPOCHS)
-    word = _yaml(name)  # a study may be called no, or null
-    schedule = f"{word}: {{epochs: {epochs}, learning_rate: 0.003, decay: {{every: {epochs * 3 // 4}, factor: 0.1}}}}"
+    key = _yaml(name)  # in quotes if the study is called no or null
+    schedule = f"{key}: {{epochs: {epochs}, learning_rate: 0.003, decay: {{every: {epochs * 3 // 4}, factor: 0.1}}}}"
     augmentation = "augmentation: {flip_horizontal: 0.5, brightness: 0.3, contrast: 0.3}"
     architecture = "hps" if any(line.key == "activities" for line in plain) else "single_segmentation"
     lines = [
         "# Study of your own frames, written by `endoarss new`. TODO marks facts that the files do not give. Run it without changes:",
         f"#   snakemake --cores 2 --configfile {path}    and then open results/{name}/report/index.html",
-        f"study: {word}",
+        f"study: {key}",
         f"title: {_yaml(name.replace('_', ' '))}",
         "datasets:",
-        f"  {word}:",
+        f"  {key}:",
         "    plain:",
-        *(line.written(6) for line in plain),
-        *(line.written(4) for line in split),
+        *(line.as_yaml(6) for line in plain),
+        *(line.as_yaml(4) for line in split),
         "input_size: 112",
         "backbones:  # a small network without pretrained weights; for the paper's DINOv2 (GPU) uncomment its line, and name it in cells",
         "  resnet: {label: ResNet-18 (narrow), model: resnet18, arguments: {channels: [16, 24, 32, 48]}, weights: none}",
         "  # dinov2: {label: DINOv2, model: vit_base_patch14_dinov2.lvd142m, weights: hub}",
         "heads: {segmentation_channels: 64, activity_channels: 64}",
         f"training: {{batch_size: 8, {augmentation}, schedules: {{{schedule}}}}}",
-        f"cells: [{{datasets: [{word}], backbones: [resnet], architectures: [{architecture}], weightings: [equal]}}]",
-        f"robustness: {{cells: [{{dataset: {word}}}], severities: [1, 3, 5]}}",
+        f"cells: [{{datasets: [{key}], backbones: [resnet], architectures: [{architecture}], weightings: [equal]}}]",
+        f"robustness: {{cells: [{{dataset: {key}}}], severities: [1, 3, 5]}}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -83,8 +83,8 @@ def lines_of_classes(classes: Classes, inspected: str) -> list[Line]:
         inspected: the number of inspected masks, in words.
     """
     shares = ", ".join(f"{value} {share:.1%}" for value, share in classes.shares.items())
-    unnamed = "" if classes.named else f"{TODO}name them. "
-    if classes.plain:
+    unnamed = "" if classes.named_by_user else f"{TODO}name them. "
+    if classes.values_are_ids:
         return [Line("classes", classes.names, f"{unnamed}Share of pixels in {inspected}: {shares}")]
     ignored = f"; {TODO}255 is regarded as pixels without a class" if classes.ignored else ""
     return [

@@ -12,7 +12,7 @@ def write_study(name: str, images: Path, masks: Path, labels: Path | None, overw
     """Write a study with `new_study`; on a terminal, ask the user for facts that the files do not give.
 
     Returns:
-        Lines with the facts that were found, the facts still to decide, and the next command.
+        Lines with the facts that the files give, the facts that the user must decide, and the next command.
     """
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     study = new_study(name, images, masks, labels, overwrite, _ask if on_terminal else None)

@@ -39,7 +39,7 @@ def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collect
     Args:
         study: the study.
         dataset: name of one of its datasets.
-        skip_bad: leave out unusable frames even if the dataset's settings do not ask for it.
+        skip_bad: leave out unusable frames, even if the dataset's settings say otherwise.
 
     Raises:
         InputError: if a raw tree is missing, incomplete, or has another layout.
@@ -74,24 +74,24 @@ def split_of(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str,
 
 def _checked_split(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str, str]:
     build = build_of(study, dataset)
-    test = list(build.test)
+    test_names = list(build.test)
     if not build.named:
         present = {sample.sequence for sample in samples}
-        test = [name for name in test if name in present] or test
+        test_names = [name for name in test_names if name in present] or test_names
     check_unique(samples)
-    split = assign_splits(samples, build.split, build.split_seed, test)
+    split = assign_splits(samples, build.split, build.split_seed, test_names)
     check_frames(study, dataset, samples, split)
     return split
 
 
 def check_frames(study: Study, dataset: str, samples: Sequence[Sample], split: Mapping[str, str]) -> None:
-    """Raise an error unless the frames are enough for the study's training, validation and testing.
+    """Raise an error if the frames are too few for the study's training, validation and testing.
 
     Args:
         study: the study.
         dataset: name of one of its datasets.
         samples: all frames of the dataset, or only the readable ones.
-        split: train or test by frame id; it may hold further frames.
+        split: train or test by frame id, also for frames that are not in `samples`.
 
     Raises:
         InputError: if a split has too few frames; the message names the counts.
@@ -113,7 +113,8 @@ def _trainings(study: Study, dataset: str) -> list[Cell]:
 def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) -> None:
     """Build data/datasets/<name>, and write <name>.provenance.json next to it, which says when and how the dataset was built.
 
-    Trainings depend on the folder's bytes, so they must depend on its inputs alone; the time of the build is therefore outside it.
+    Trainings depend on the folder's bytes, so these must depend on the raw trees and settings alone. The time of the build is therefore
+    outside the folder.
 
     Args:
         study: the study.
@@ -146,7 +147,7 @@ def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool =
     folder = dataset_folder(study, dataset)
     check = partial(check_frames, study, dataset, split=split)
     write_dataset(folder, kind.labels, collected, split, request.roots, card, workers, request.skip_bad, check)
-    about = {
+    provenance = {
         **about_run(study, run, [dataset], with_model=False),
         "dataset": dataset,
         "settings": dataset_settings(study, dataset),
@@ -154,4 +155,4 @@ def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool =
         "sha256": {path.name: sha256_of(path) for path in dataset_files(study, dataset)},
         "sources": read_card(folder)["sources"],
     }
-    write_provenance(dataset_provenance_file(study, dataset), about)
+    write_provenance(dataset_provenance_file(study, dataset), provenance)

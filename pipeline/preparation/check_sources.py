@@ -79,28 +79,31 @@ def check_sources(study: Study, datasets: Sequence[str], deep: bool = False, wor
         for source, root in roots_of(study, dataset).items():
             if source in (PLAIN_MASKS, PLAIN_LABELS):
                 continue  # checked together with the images
-            owner = dataset if source == PLAIN else ""  # own frames belong to a single dataset
+            owner = dataset if source == PLAIN else ""  # your own frames belong to a single dataset
             if (source, root, owner) not in sources:
-                users = [owner] if owner else [name for name in datasets if roots_of(study, name).get(source) == root]
-                sources[source, root, owner] = _inspect_source(study, users, source, root, headers)
+                built_from_it = (
+                    [owner] if owner else [name for name in datasets if roots_of(study, name).get(source) == root]
+                )
+                sources[source, root, owner] = _inspect_source(study, built_from_it, source, root, headers)
     reports = [_inspect_dataset(study, dataset, collections[dataset], headers, deep, workers) for dataset in datasets]
     return Report(study.name, study.synthetic, deep, list(sources.values()), reports)
 
 
-def _inspect_source(study: Study, users: Sequence[str], source: str, root: Path, headers: Headers) -> SourceReport:
+def _inspect_source(study: Study, datasets: Sequence[str], source: str, root: Path, headers: Headers) -> SourceReport:
+    """Return the report on a raw tree that the datasets `datasets` are built from."""
     report = SourceReport(source, str(root), WHERE_TO_ASK.get(source, "the owner"))
     try:
         prepared = prepare_root(root)
-        roots = roots_of(study, users[0])
+        roots = roots_of(study, datasets[0])
         annotations = roots.get("vqla2018")
         need = Need(
             not study.synthetic,
-            {kind_name(study, dataset) for dataset in users},
+            {kind_name(study, dataset) for dataset in datasets},
             prepare_root(annotations) if annotations else None,
             study.raw.endovis2018_scheme,
-            labels_of(study, users[0]).activities,
+            labels_of(study, datasets[0]).activities,
             headers,
-            find_tree({name: prepare_root(path) for name, path in roots.items()}, columns_of(study, users[0]))
+            find_tree({name: prepare_root(path) for name, path in roots.items()}, columns_of(study, datasets[0]))
             if source == PLAIN
             else None,
         )

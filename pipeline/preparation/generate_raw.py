@@ -36,6 +36,6 @@ def generate_raw(study: Study, tree: str) -> None:
             generate_released_mtlendovis(partial, frames, height, width, seed + 3, floor)
         else:
             generate_esd(partial, settings.esd_frames, height, width, seed + 2)
-        # With the digest another content gives another completion file, so that datasets are built again.
+        # The digest makes the completion file change with the content, so that datasets are built again.
         content = {"tree": tree, "synthetic": True, "sha256": sha256_of_tree(partial), **settings.as_dict()}
         write_json(generated_done_file(partial), content)

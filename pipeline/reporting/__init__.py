@@ -1,1 +1,1 @@
-"""From saved results to what people read: tables, figures, the page and the paper of a study."""
+"""Makes the tables, figures, page and paper of a study from its saved results."""

@@ -1,4 +1,4 @@
-"""Captions: whether the data is synthetic or real, which frames are missing, and how models were trained."""
+"""Captions that state whether the data is synthetic or real, which frames are missing, and how models were trained."""
 
 from __future__ import annotations
 
@@ -15,43 +15,44 @@ from reports.results import weights_note
 
 
 def data_caption(study: Study, datasets: Sequence[str] = ()) -> str:
-    """Return one line: whether data is synthetic, and which datasets are partial; without names, all datasets of the study."""
+    """Return one line that states whether data is synthetic, and which datasets are partial. No names mean all datasets of the study."""
     kind = "SYNTHETIC DATA (generated scenes)" if study.synthetic else "Real data"
     partial = partial_note(study, datasets)
     return f"{kind}. {partial} Study {study.name}." if partial else f"{kind}. Study {study.name}."
 
 
 def partial_note(study: Study, datasets: Sequence[str] = ()) -> str:
-    """Return which datasets lack frames, "" if none does."""
+    """Return a sentence on the datasets that lack frames, or "" if all are complete."""
     cards = [card_of(study, dataset) for dataset in datasets or study.datasets]
-    lacking = [
+    incomplete = [
         f"{card['title']} {card['frames']:,} of {card['expected_frames']:,} frames"
         for card in cards
         if card["complete"] is False
     ]
-    return f"PARTIAL DATA ({'; '.join(lacking)})." if lacking else ""
+    return f"PARTIAL DATA ({'; '.join(incomplete)})." if incomplete else ""
 
 
 def study_caption(results: StudyResults, with_protocol: bool = True, select_on: str = "") -> str:
     """Return the two lines that describe the numbers of a table or figure.
 
     Args:
-        with_protocol: Whether to name the study's protocol; tables name their own.
-        select_on: How checkpoints were selected, if not as in the study.
+        results: The results of the study.
+        with_protocol: Whether to name the study's protocol. Tables name their own protocol.
+        select_on: How checkpoints were selected, if not as the study says: last, val or test.
 
     Raises:
         ResultsError: if the results are not collected.
     """
     study = results.study
     seeds = ", ".join(map(str, study.seeds))
-    chosen = {
+    selection = {
         "last": "last epoch",
         "val": "epoch chosen on a validation split",
         "test": "EPOCH CHOSEN ON THE TEST SPLIT (as in the authors' code; not to be compared)",
     }[select_on or study.training.select_on]
     weights = results.once(_weights_note)
     protocol = f", protocol: {in_words(study.protocol)}" if with_protocol else ""
-    return f"{data_caption(study)[:-1]}{protocol}, {chosen}, seed {seeds}.\n{weights}."
+    return f"{data_caption(study)[:-1]}{protocol}, {selection}, seed {seeds}.\n{weights}."
 
 
 def _weights_note(results: StudyResults) -> str:
@@ -59,14 +60,14 @@ def _weights_note(results: StudyResults) -> str:
 
 
 def gap_note(study: Study, gaps: Mapping[Cell, str]) -> str:
-    """Return one sentence per reason on which cells have no results, "" if all have."""
+    """Return one sentence per reason that names the cells without results, or "" if all cells have results."""
     by_reason: dict[str, list[str]] = {}
     for cell, reason in gaps.items():
         seed = f" (seed {cell.seed})" if len(study.seeds) > 1 else ""
         by_reason.setdefault(reason, []).append(f"{label_of(study, cell)} on {titles_of(study)[cell.dataset]}{seed}")
-    return " ".join(f"No results of {_and(names)}: {reason}." for reason, names in by_reason.items())
+    return " ".join(f"No results of {_joined(names)}: {reason}." for reason, names in by_reason.items())
 
 
-def _and(names: Iterable[str]) -> str:
-    *most, last = dict.fromkeys(names)
-    return f"{', '.join(most)} and {last}" if most else last
+def _joined(names: Iterable[str]) -> str:
+    *others, last = dict.fromkeys(names)
+    return f"{', '.join(others)} and {last}" if others else last

@@ -11,7 +11,7 @@ from pipeline.study.models import Study
 
 
 def card_of(study: Study, dataset: str) -> dict[str, Any]:
-    """Return the card of a built dataset with its title; the title is not stored there, so a new title rebuilds nothing.
+    """Return the card of a built dataset with its title. The card does not store the title, so a new title rebuilds nothing.
 
     Raises:
         InputError: if the dataset is not built.

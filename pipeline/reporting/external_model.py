@@ -53,7 +53,7 @@ def evaluate_any_model(
         dataset: The test dataset of an external model; None for the first dataset of the study.
         label: The label of an external model, as in `ExternalModelRun`; not allowed for cells.
         out: The output folder of an external model, as in `ExternalModelRun`; not allowed for cells.
-        beside: Whether an external model is compared with the cells whose robustness is evaluated; not allowed for cells.
+        beside: Whether to compare an external model with the cells whose robustness is evaluated; not allowed for cells.
         workers: Number of processes in addition to this one.
 
     Returns:
@@ -63,11 +63,13 @@ def evaluate_any_model(
         InputError: If arguments contradict each other, or the model does not fit the study.
     """
     if "robustness" not in study.as_dict():
-        raise InputError(f"study {study.name!r} has no key robustness; it says which corruptions and severities.")
+        raise InputError(
+            f"study {study.name!r} has no key robustness, which states the corruptions and severities. Add it."
+        )
     if cells:
         given = {"dataset": dataset, "label": label, "out": out, "beside": beside}
         for key in (key for key, value in given.items() if value):
-            raise InputError(f"--{key}: is for --predictor and --predictions; a cell says it itself.")
+            raise InputError(f"--{key}: is only for --predictor and --predictions, not for cells.")
         evaluate_robustness_of(study, cells, workers)
         return ""
     run = ExternalModelRun(
@@ -77,27 +79,27 @@ def evaluate_any_model(
     if predictor is not None:
         folder = evaluate_predictor(run, predictor)
     else:
-        assert predictions is not None, "the command line sees to it"
+        assert predictions is not None, "the command line gives exactly one of the three"
         folder = evaluate_predictions(run, predictions)
     report_external_model(run, folder, compared)
     return f"{folder}: scores, tables and figures. The page that shows them: {folder / _PAGE}"
 
 
 def compared_models(run: ExternalModelRun) -> list[EvaluatedModel]:
-    """Return the study's models that the external model is compared with; none unless the run asks for them.
+    """Return the study's models that the external model is compared with, or no models if the run does not ask for a comparison.
 
     Raises:
-        InputError: If the run asks for them and no cell is evaluated.
+        InputError: If the run asks for a comparison and no cell is evaluated.
     """
     results = StudyResults(run.study)
-    found = evaluated_models(results, [run.dataset]) if run.with_cells else []
-    if run.with_cells and not found:
+    models = evaluated_models(results, [run.dataset]) if run.with_cells else []
+    if run.with_cells and not models:
         missing = [cell.id for cell in results.missing_robustness if cell.dataset == run.dataset]
         raise InputError(
-            f"--beside: no cell of {run.dataset} has its robustness evaluated; missing: {', '.join(missing) or 'none asked'}. Evaluate "
-            "cells with `endoarss robustness --cell ID` or snakemake, or leave --beside out."
+            f"--beside: no cell of {run.dataset} has its robustness evaluated; missing: "
+            f"{', '.join(missing) or 'the study asks for none'}. Evaluate cells with `endoarss robustness --cell ID` or snakemake, or leave --beside out."
         )
-    return found
+    return models
 
 
 def report_external_model(run: ExternalModelRun, folder: Path, compared: Sequence[EvaluatedModel]) -> None:
@@ -110,19 +112,19 @@ def report_external_model(run: ExternalModelRun, folder: Path, compared: Sequenc
     """
     files = RobustnessFiles.below(folder / CellOutput.ROBUSTNESS)
     rows, label = read_table(files.rows), read_json(files.provenance)["label"]
-    mark = data_caption(run.study, [run.dataset])
-    found = measure_models(
+    caption = data_caption(run.study, [run.dataset])
+    robustness = measure_models(
         run.study,
         [*compared, EvaluatedModel(label, titles_of(run.study)[run.dataset], [rows])],
         baselines_of(StudyResults(run.study)) if compared else {},
         trained=bool(compared),
     )
-    write_robustness_report(found, folder, mark, {"study": run.study.name, "synthetic": run.study.synthetic})
-    write_text(folder / _PAGE, render_page(_page_of(run, label, found, folder, mark)))
+    write_robustness_report(robustness, folder, caption, {"study": run.study.name, "synthetic": run.study.synthetic})
+    write_text(folder / _PAGE, render_page(_page_of(run, label, robustness, folder, caption)))
 
 
-def _page_of(run: ExternalModelRun, label: str, found: Robustness, folder: Path, mark: str) -> Page:
-    study, tables = run.study, robustness_tables(found)
+def _page_of(run: ExternalModelRun, label: str, robustness: Robustness, folder: Path, caption: str) -> Page:
+    study, tables = run.study, robustness_tables(robustness)
     facts = Facts(
         title=f"Robustness of {label} on {titles_of(study)[run.dataset]}",
         study=study.name,
@@ -131,18 +133,18 @@ def _page_of(run: ExternalModelRun, label: str, found: Robustness, folder: Path,
         cells=0,
         resolution=study.input_size,
         synthetic=study.synthetic,
-        mark=mark,
+        mark=caption,
         partial=partial_note(study, [run.dataset]),
     )
     figures = []
-    for name, number in numbered(robustness_drawers(found, mark), compare_with_paper=False).items():
+    for name, number in numbered(robustness_drawers(robustness, caption), compare_with_paper=False).items():
         short, title = figure_title(name, {})
         picture = folder / StudyOutput.FIGURES / f"{name}.png"
         figures.append(FigureSection(name, f"{number}. {short}", f"Figure {number}. {title}", picture))
     numbers = table_numbers(tables, compare_with_paper=False)
     return Page(
         facts,
-        tables=table_sections(tables, numbers, found.categories),
-        scores=scores_of(found),
+        tables=table_sections(tables, numbers, robustness.categories),
+        scores=scores_of(robustness),
         figures=figures,
     )

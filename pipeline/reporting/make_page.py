@@ -1,4 +1,4 @@
-"""The page of a study, made from its saved results; no model runs."""
+"""Makes the page of a study from its saved results. No model runs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def make_page(study: Study, results: StudyResults | None = None) -> None:
         results: The results of the study, if they are already loaded.
 
     Raises:
-        InputError: If a saved file is missing or cannot be read. Cells without results are no error; the page names them.
+        InputError: If a saved file is missing or cannot be read. The page names cells without results, which are no error.
         ResultsError: If saved results cannot be reported.
     """
     results = results or StudyResults(study, reductions_of_page(study))
@@ -54,20 +54,20 @@ def reductions_of_page(study: Study) -> dict[Reduction[Any], Collection[Cell]]:
 
 def page_of(results: StudyResults) -> Page:
     """Return the content of the page."""
-    study, found, robustness = results.study, results.once(study_tables), results.once(measure_study)
+    study, tables, robustness = results.study, results.once(study_tables), results.once(measure_study)
     categories = robustness.categories if robustness is not None else ()
     figures = _figures(study)
     # Contact sheets are shown with their datasets.
     sheets = {dataset: Path(paths.contact_sheet(dataset)).stem for dataset in study.datasets}
-    numbers = table_numbers(found, study.compare_with_paper)
+    numbers = table_numbers(tables, study.compare_with_paper)
     return Page(
         facts=_facts(results),
-        glance=_glance(found[names.TABLE_COMPARISON].data),
-        claims=_claims(found[names.TABLE_CLAIMS].data, numbers[names.TABLE_CLAIMS])
+        glance=_glance(tables[names.TABLE_COMPARISON].data),
+        claims=_claims(tables[names.TABLE_CLAIMS].data, numbers[names.TABLE_CLAIMS])
         if study.compare_with_paper and not study.synthetic
         else "",
         gaps=_gaps(results),
-        tables=table_sections(found, numbers, categories),
+        tables=table_sections(tables, numbers, categories),
         scores=scores_of(robustness) if robustness is not None else None,
         gallery=gallery_of(results) if robustness is not None else None,
         figures=[figure for name, figure in figures.items() if name not in sheets.values()],
@@ -92,17 +92,17 @@ def _facts(results: StudyResults) -> Facts:
 
 
 def _glance(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Return the best model of each dataset in each main metric, with its score."""
+    """Return the summary at the top of the page: the best model of each dataset in each main metric, with its score."""
     best = comparison[comparison["rank"] == 1].reset_index()
-    over = dict(zip(best["dataset"], best["interval_over"], strict=True))
+    units = dict(zip(best["dataset"], best["interval_over"], strict=True))
     rows: dict[str, dict[str, str]] = {}
-    for metric, about in shown_metrics(Shown.SUMMARY).items():
+    for metric, properties in shown_metrics(Shown.SUMMARY).items():
         of_metric = best[best["metric"] == metric]
         for dataset, group in of_metric.groupby("dataset", sort=False):
             first = group.iloc[0]
             name = first["model"] if len(group) == 1 else f"{len(group)} models"
             score = with_brackets(first["value"], first["low"], first["high"])
-            rows.setdefault(with_units(str(dataset), over), {})[f"Best {about.head}"] = f"{score}, {name}"
+            rows.setdefault(with_units(str(dataset), units), {})[f"Best {properties.head}"] = f"{score}, {name}"
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Dataset").fillna("-")
 
 
@@ -133,11 +133,11 @@ def _named(study: Study, cell: Cell) -> str:
 def _figures(study: Study) -> dict[str, FigureSection]:
     """Return all figures of the study by name, in their order."""
     pictures = {path.stem: path for path in paths.figure_files(study) if path.suffix in (".png", ".jpg")}
-    found = {}
+    sections = {}
     for name, number in numbered(pictures, study.compare_with_paper).items():
         short, title = names.figure_title(name, titles_of(study))
-        found[name] = FigureSection(name, f"{number}. {short}", f"Figure {number}. {title}", pictures[name])
-    return found
+        sections[name] = FigureSection(name, f"{number}. {short}", f"Figure {number}. {title}", pictures[name])
+    return sections
 
 
 def _card(study: Study, dataset: str, sheet: FigureSection) -> DatasetCard:
@@ -167,8 +167,8 @@ def _card_facts(card: dict[str, Any]) -> list[tuple[str, str]]:
         facts.append(("Data", "synthetic" if card["synthetic"] else "real"))
     if card.get("licences"):
         facts.append(("Licence", "; ".join(card["licences"])))
-    for source, about in card.get("sources", {}).items():
-        facts.append((f"Source {source}", f"{about['files']:,} files, sha256 {about['sha256'][:12]}"))
+    for source, files in card.get("sources", {}).items():
+        facts.append((f"Source {source}", f"{files['files']:,} files, sha256 {files['sha256'][:12]}"))
     if card.get("ignored_pixels"):
         share = card["ignored_pixels"] / (card["ignored_pixels"] + sum(card["pixels_of_class"].values()))
         facts.append(("Ignored pixels", f"{card['ignored_pixels']:,} ({100 * share:.1f} %)"))
@@ -209,55 +209,56 @@ def _provenance(results: StudyResults) -> list[TableSection]:
     }
     software: dict[tuple[tuple[str, str], ...], str] = {}
 
-    def ran(cell: Cell, about: Mapping[str, Any]) -> dict[str, Any]:
+    def columns(cell: Cell, provenance: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the columns that both tables have."""
         versions = tuple(
-            (name, str(version)) for name, version in {"python": about["python"], **about["packages"]}.items()
+            (name, str(version)) for name, version in {"python": provenance["python"], **provenance["packages"]}.items()
         )
         return {
             "Model": _named(study, cell),
             "Cell": cell.id,
-            "Checkpoint sha256": about["checkpoint_sha256"][:12],
-            "Code": _commit(about["code"]),
+            "Checkpoint sha256": provenance["checkpoint_sha256"][:12],
+            "Code": _commit(provenance["code"]),
             "Software": software.setdefault(versions, f"S{len(software) + 1}"),
-            "Device": about["device"],
+            "Device": provenance["device"],
         }
 
-    found = []
+    sections = []
     if trained:
-        rows = [{**ran(cell, about), **_training(about)} for cell, about in trained.items()]
+        rows = [{**columns(cell, saved), **_training(saved)} for cell, saved in trained.items()]
         title = "Trainings and merged models" if merging_groups(study) else "Trainings"
-        found.append(TableSection("provenance_trainings", title, title, _TRAININGS, _by_model(rows)))
+        sections.append(TableSection("provenance_trainings", title, title, _TRAININGS_NOTE, _by_model(rows)))
     if evaluated:
-        rows = [{**ran(cell, about), "Frames": about["frames"]} for cell, about in evaluated.items()]
+        rows = [{**columns(cell, saved), "Frames": saved["frames"]} for cell, saved in evaluated.items()]
         title = "Evaluations of robustness"
-        found.append(TableSection("provenance_robustness", title, title, "", _by_model(rows)))
+        sections.append(TableSection("provenance_robustness", title, title, "", _by_model(rows)))
     if software:
         versions_by_set = pd.DataFrame({name: dict(versions) for versions, name in software.items()}).rename_axis(
             "Package"
         )
-        found.append(TableSection("provenance_software", "Software", "Software", _SOFTWARE, versions_by_set))
-    return found
+        sections.append(TableSection("provenance_software", "Software", "Software", _SOFTWARE_NOTE, versions_by_set))
+    return sections
 
 
 def _by_model(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["Model", "Cell"])
 
 
-_TRAININGS = "Digests are the first 12 digits of SHA-256; Data is the digest of the manifest, which lists the digest of every image."
-_SOFTWARE = "Versions of the packages of each entry in the columns Software."
+_TRAININGS_NOTE = "Digests are the first 12 digits of SHA-256. Data is the digest of the manifest, which lists the digest of every image."
+_SOFTWARE_NOTE = "Versions of the packages of each entry in the columns Software."
 
 
-def _training(about: Mapping[str, Any]) -> dict[str, Any]:
-    synthetic = " (synthetic)" if about.get("pretrained_on_synthetic") else ""
+def _training(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    synthetic = " (synthetic)" if provenance.get("pretrained_on_synthetic") else ""
     return {
-        "Seed": about["seed"],
-        "Seconds": about["training_seconds"],
-        "Images": about["training_images"],
-        "Trained parameters": about["parameters"]["trained"],
-        "All parameters": about["parameters"]["total"],
-        "Weights": about["weights"]["source"] + synthetic,
-        "Weights sha256": str(about["weights"].get("sha256") or "-")[:12],
-        "Data": str(about.get("manifest_sha256") or "-")[:12],
+        "Seed": provenance["seed"],
+        "Seconds": provenance["training_seconds"],
+        "Images": provenance["training_images"],
+        "Trained parameters": provenance["parameters"]["trained"],
+        "All parameters": provenance["parameters"]["total"],
+        "Weights": provenance["weights"]["source"] + synthetic,
+        "Weights sha256": str(provenance["weights"].get("sha256") or "-")[:12],
+        "Data": str(provenance.get("manifest_sha256") or "-")[:12],
     }
 
 

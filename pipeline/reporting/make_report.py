@@ -1,4 +1,4 @@
-"""The whole report of a study from the results that exist; it names what is missing and why."""
+"""Makes the complete report of a study from the results that exist, and names the missing results with their reasons."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ T = TypeVar("T")
 
 
 def make_report(study: Study, if_gaps: bool = False) -> None:
-    """Write results.parquet, tables, figures, the reproduction note, the page and paper.tex; print the time of each and what is missing.
+    """Write results.parquet, tables, figures, the reproduction note, the page and paper.tex. Print the time of each, and missing results.
 
     Args:
         study: The study.
-        if_gaps: Do nothing unless some cells have results and others lack them.
+        if_gaps: Write the report only if some cells have results and others lack them.
 
     Raises:
         InputError, ResultsError: If no cell has results, or a saved file cannot be read.
     """
     if if_gaps and not has_gaps(study):
         return
-    _ = StudyResults(study).present_models  # raises before anything is drawn
+    _ = StudyResults(study).present_models  # raises an error if there are none, before anything is drawn
     with processes(1) as other:
-        apart = [other.submit(draw_figures_of_datasets, study)]
+        drawings = [other.submit(draw_figures_of_datasets, study)]
         results = _timed("results", lambda: collect_results(study, reductions_of_page(study)))
-        apart.append(other.submit(draw_figures_without_rows, study))  # they need results.parquet for their captions
+        drawings.append(other.submit(draw_figures_without_rows, study))  # their captions need results.parquet
         _timed("tables", lambda: make_tables(study, results))
         _timed("figures", lambda: draw_figures(study, results=results, without=_without_rows(study)))
-        for drawn in apart:
-            drawn.result()
+        for drawing in drawings:
+            drawing.result()
     _timed("page", lambda: make_page(study, results))
     _timed("paper", lambda: write_paper(study, results))
     for cell, reason in {**results.missing_robust_models, **results.missing_models}.items():
@@ -52,7 +52,7 @@ def make_report(study: Study, if_gaps: bool = False) -> None:
 
 
 def draw_figures_of_datasets(study: Study) -> None:
-    """Draw the figures of the datasets, which need no results; another process draws them in parallel."""
+    """Draw the figures of the datasets, which need no results, so that another process can draw them in parallel."""
     _timed("datasets", lambda: draw_datasets(study))
     if leakage_datasets(study):
         _timed("leakage", lambda: draw_leakage(study))
@@ -80,7 +80,8 @@ def has_gaps(study: Study) -> bool:
 
 
 def _timed(name: str, make: Callable[[], T]) -> T:
+    """Call a function, print how long it took, and return its result."""
     started = time.perf_counter()
-    made = make()
+    result = make()
     print(f"{name}: {time.perf_counter() - started:.1f} s", flush=True)
-    return made
+    return result

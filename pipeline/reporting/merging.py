@@ -33,19 +33,18 @@ from reports.statistics.merging import (
     measure_merging,
 )
 
+# The columns that identify a row of predictions.
 _KEYS = ["frame_id", "corruption", "severity", "mask_warped"]
 Array = NDArray[np.float32]
 
 
 def study_note(study: Study) -> str:
     """Return sentences on how checkpoints were selected and which unlabelled images were used."""
-    part = merging_of(study).unlabelled
-    seen = "unlabelled training images" if part == "train" else "TEST IMAGES, unlabelled, as in both papers"
+    split = merging_of(study).unlabelled
+    images = "unlabelled training images" if split == "train" else "TEST IMAGES, unlabelled, as in both papers"
     others = "" if study.training.select_on == "val" else ", unlike elsewhere in this study"
     levels = f"Severities of corruptions: {', '.join(map(str, conditions_of(study).severities))}."
-    return (
-        f"Epochs and coefficients are chosen on validation frames{others}. AdaMerging and Surgery see {seen}. {levels}"
-    )
+    return f"Epochs and coefficients are chosen on validation frames{others}. AdaMerging and Surgery see {images}. {levels}"
 
 
 def shown_rank(study: Study) -> int:
@@ -54,19 +53,19 @@ def shown_rank(study: Study) -> int:
 
 
 def measured_merging(results: StudyResults) -> Merging | None:
-    """Return what the tables show, or None if nothing is merged yet."""
+    """Return the numbers that the tables of merging show, or None if nothing is merged yet."""
     cases = merging_cases(results)
     return measure_merging(cases) if cases else None
 
 
 def merging_cases(results: StudyResults) -> list[MergingCase]:
-    """What is merged, by dataset that it is tested on, backbone and rank of adapters, seeds together; what has no results is left out."""
-    study, lacking, cases = results.study, results.missing_models, []
+    """Return one case per test dataset, backbone and rank of adapters, with all shown seeds, without models that have no results."""
+    study, missing, cases = results.study, results.missing_models, []
     table = results.table
     if study.protocol != STANDARD:
         table = gather_scores(results, STANDARD, results.present_models, ())
     for groups in groups_by_seed(study):
-        shown = shown_groups(groups, lacking)
+        shown = shown_groups(groups, missing)
         if shown:
             trained_on = shown[0].singles[0].dataset
             for dataset in evaluated_on(study, trained_on):
@@ -74,101 +73,112 @@ def merging_cases(results: StudyResults) -> list[MergingCase]:
     return cases
 
 
-def shown_groups(groups: Sequence[MergingGroup], lacking: Mapping[Cell, str]) -> list[MergingGroup]:
-    """Return the groups of the seeds that have all single and merged models or, if none has, the first seed that has some."""
-    whole = [group for group in groups if not any(cell in lacking for cell in (*group.singles, *group.merged))]
-    some = (
+def shown_groups(groups: Sequence[MergingGroup], missing: Mapping[Cell, str]) -> list[MergingGroup]:
+    """Return the groups of the seeds with all single-task and merged models. If no seed has all, return the first that has some."""
+    complete = [group for group in groups if not any(cell in missing for cell in (*group.singles, *group.merged))]
+    incomplete = (
         group
         for group in groups
-        if not any(cell in lacking for cell in group.singles) and any(cell not in lacking for cell in group.merged)
+        if not any(cell in missing for cell in group.singles) and any(cell not in missing for cell in group.merged)
     )
-    return whole or list(some)[:1]
+    return complete or list(incomplete)[:1]
 
 
 def merging_gaps(results: StudyResults) -> str:
-    """Which models of merging have no results, or none under corruptions, and why, a sentence a reason; "" if none is so."""
-    study, lacking = results.study, results.missing_models
-    not_robust = {cell: reason for cell, reason in results.missing_robust_models.items() if cell not in lacking}
-    wanted = {cell for group in merging_groups(study) for cell in (*group.singles, *group.merged, *group.joint)}
+    """Return one sentence per reason on models of merging without results, or without results under corruptions; "" if there are none."""
+    study, missing = results.study, results.missing_models
+    not_robust = {cell: reason for cell, reason in results.missing_robust_models.items() if cell not in missing}
+    merging_cells = {cell for group in merging_groups(study) for cell in (*group.singles, *group.merged, *group.joint)}
     by_reason: dict[tuple[str, str], list[str]] = {}
-    for under, cells in (("", lacking), (" under corruptions", not_robust)):
+    for images, cells in (("", missing), (" under corruptions", not_robust)):
         for cell, reason in cells.items():
-            if cell in wanted:
-                by_reason.setdefault((under, reason), []).append(named(study, cell))
-    gaps = [f"No results{under} of {', '.join(names)}: {reason}." for (under, reason), names in by_reason.items()]
+            if cell in merging_cells:
+                by_reason.setdefault((images, reason), []).append(named(study, cell))
+    gaps = [f"No results{images} of {', '.join(names)}: {reason}." for (images, reason), names in by_reason.items()]
     if gaps and len(study.seeds) > 1:
         gaps.append(
-            "Shown are the seeds that have all single and merged models, or, where none has, the first that has some."
+            "Shown are the seeds that have all single-task and merged models or, if no seed has all, the first that has some."
         )
     return " ".join(gaps)
 
 
 def groups_by_seed(study: Study) -> list[list[MergingGroup]]:
-    """Return the merging groups, grouped if they differ only in their seed."""
-    found: dict[tuple[str, str, int], list[MergingGroup]] = {}
+    """Return lists of the merging groups that differ only in their seed."""
+    by_model: dict[tuple[str, str, int], list[MergingGroup]] = {}
     for group in merging_groups(study):
         single = group.singles[0]
-        found.setdefault((single.dataset, single.backbone, single.rank), []).append(group)
-    return list(found.values())
+        by_model.setdefault((single.dataset, single.backbone, single.rank), []).append(group)
+    return list(by_model.values())
 
 
 class _Case:
-    """Gathers one case. table: long, under the standard protocol. groups: those with results, one a seed. dataset: whose test split."""
+    """Gathers the models of one case.
+
+    Args:
+        results: The results of the study.
+        table: The long table under the standard protocol.
+        groups: The groups with results, one per seed.
+        dataset: The dataset on whose test split the models are tested.
+    """
 
     def __init__(
         self, results: StudyResults, table: pd.DataFrame, groups: Sequence[MergingGroup], dataset: str
     ) -> None:
         study = results.study
-        self.results, self.study, self.groups, self.lacking = results, study, groups, results.missing_models
+        self.results, self.study, self.groups, self.missing = results, study, groups, results.missing_models
         first = groups[0].singles[0]
-        self.own = dataset == first.dataset
+        self.trained_on_it = dataset == first.dataset
         self.dataset, self.title = dataset, titles_of(study)[dataset]
         self.backbone = model_labels(study).backbone(first.backbone)
         if first.rank != study.lora.rank:
             self.backbone += f", rank {first.rank}"
         self.robust = set(robust_models(study)) - set(results.missing_robust_models)
-        whole = (table["corruption"] == "") & (table["class"] == "") & (table["eval_dataset"] == self.dataset)
-        self.table = table[whole & (table["dataset"] == first.dataset)]
+        of_models = (table["corruption"] == "") & (table["class"] == "") & (table["eval_dataset"] == self.dataset)
+        self.table = table[of_models & (table["dataset"] == first.dataset)]
 
     def gather(self) -> MergingCase:
         """Return the merging case."""
-        subjects = [self._subject(INDIVIDUAL, [group.singles for group in self.groups])]
+        models = [self._compared_model(INDIVIDUAL, [group.singles for group in self.groups])]
         for index, cell in enumerate(self.groups[0].merged):
-            cells = [(group.merged[index],) for group in self.groups if group.merged[index] not in self.lacking]
+            cells = [(group.merged[index],) for group in self.groups if group.merged[index] not in self.missing]
             if cells:
-                subjects.append(self._subject(merged_label(cell.merger, cell.surgery), cells))
+                models.append(self._compared_model(merged_label(cell.merger, cell.surgery), cells))
         joint = self._best_joint()
         if joint:
-            subjects.append(self._subject(f"{JOINT}: {model_name(self.study, joint[0])}", [(cell,) for cell in joint]))
-        return MergingCase(self.title, self.backbone, subjects)
+            models.append(
+                self._compared_model(f"{JOINT}: {model_name(self.study, joint[0])}", [(cell,) for cell in joint])
+            )
+        return MergingCase(self.title, self.backbone, models)
 
     def _best_joint(self) -> list[Cell]:
-        """The jointly trained model with the best score on validation frames, mean over the seeds that are shown: its cells, one a seed."""
+        """Return the cells, one per shown seed, of the jointly trained model with the best mean score on validation frames."""
         models: dict[tuple[str, str], list[Cell]] = {}
         for group in self.groups:
             for cell in group.joint:
-                if cell not in self.lacking and history_file(self.study, cell).is_file():
+                if cell not in self.missing and history_file(self.study, cell).is_file():
                     models.setdefault((cell.architecture, cell.weighting), []).append(cell)
-        whole = [cells for cells in models.values() if len(cells) == len(self.groups)]
-        scores = [float(np.mean([self._validation(cell) for cell in cells])) for cells in whole]
-        return whole[int(np.argmax(scores))] if whole else []
+        complete = [cells for cells in models.values() if len(cells) == len(self.groups)]
+        scores = [float(np.mean([self._validation(cell) for cell in cells])) for cells in complete]
+        return complete[int(np.argmax(scores))] if complete else []
 
     def _validation(self, cell: Cell) -> float:
+        """Return the best score of a training on validation frames, or NaN if it has none."""
         history = read_history(history_file(self.study, cell))
         return float(history["validation"].max()) if "validation" in history else float("nan")
 
-    def _subject(self, label: str, runs: Sequence[tuple[Cell, ...]]) -> ComparedModel:
-        """runs: the cells of one seed each: one, or the single-task ones whose answers go together."""
+    def _compared_model(self, label: str, runs: Sequence[tuple[Cell, ...]]) -> ComparedModel:
+        """Return a model. Each run has the cells of one seed: a single cell, or the single-task cells whose predictions are joined."""
         first = runs[0][-1]
         cells = [cell for run in runs for cell in run]
-        # Corrupted are, and bias is of, test images of the dataset that was trained on.
-        robust = self.own and self.robust.issuperset(cells)
+        # Only test images of the training dataset are corrupted, and bias is measured only on them.
+        robust = self.trained_on_it and self.robust.issuperset(cells)
         clean = [
-            _together([self.results.clean_rows(c, self.dataset).assign(**CLEAN_ROWS) for c in run]) for run in runs
+            _join_predictions([self.results.clean_rows(c, self.dataset).assign(**CLEAN_ROWS) for c in run])
+            for run in runs
         ]
-        about = [self.results.provenance(cell).get("merging", {}) for cell in cells]
-        bias = [one["bias"] for one in about if "bias" in one and self.own]
-        # Merged models come of the single-task trainings, and vary with them.
+        records = [self.results.provenance(cell).get("merging", {}) for cell in cells]
+        bias = [record["bias"] for record in records if "bias" in record and self.trained_on_it]
+        # Merged models are made from the single-task trainings, so they vary with these.
         trainings = "" if label.startswith(JOINT) else INDIVIDUAL
         return ComparedModel(
             label,
@@ -178,49 +188,50 @@ class _Case:
             EvaluatedModel(
                 label,
                 self.title,
-                [_scored([self.results.reduced(c, scored_run) for c in run]) for run in runs],
+                [_join_scores([self.results.reduced(c, scored_run) for c in run]) for run in runs],
                 trainings,
             )
             if robust
             else None,
             self._scores(runs),
-            {task: [one[task] for one in bias] for task in bias[0]} if bias else {},
-            _coefficients([one for one in about if one]),
+            {task: [of_cell[task] for of_cell in bias] for task in bias[0]} if bias else {},
+            _coefficients([record for record in records if record]),
             int(self.results.provenance(first)["parameters"]["trained"]) if first.merger else 0,
         )
 
     def _scores(self, runs: Sequence[tuple[Cell, ...]]) -> dict[str, list[float]]:
+        """Return the scores of all cells on clean images, by metric."""
         of_cells = pd.concat([rows_of_cell(self.table, cell) for run in runs for cell in run])
         return {
             str(name): values.astype(float).tolist() for name, values in of_cells.groupby("metric", sort=False)["value"]
         }
 
 
-def _together(runs: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the predictions of single-task models joined as those of one model."""
-    whole, *others = runs
+def _join_predictions(runs: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of single-task models joined as the rows of one model."""
+    joined, *others = runs
     for other in others:
-        more = [name for name in other if name not in whole]
-        whole = whole.merge(other[[*_KEYS, *more]], on=_KEYS, how="outer", validate="one_to_one")
-    return whole
+        new_columns = [name for name in other if name not in joined]
+        joined = joined.merge(other[[*_KEYS, *new_columns]], on=_KEYS, how="outer", validate="one_to_one")
+    return joined
 
 
-def _scored(runs: Sequence[ScoredRun]) -> ScoredRun:
-    """Return the scores of single-task models joined as those of one model."""
-    most = max(runs, key=lambda run: len(run.grid.conditions()))
-    scores = {name: values for run in runs for name, values in run.of_grid(most.grid, most.images).items()}
-    return replace(most, rows=_together([run.rows for run in runs]), scores=scores)
+def _join_scores(runs: Sequence[ScoredRun]) -> ScoredRun:
+    """Return the scores of single-task models joined as the scores of one model."""
+    largest = max(runs, key=lambda run: len(run.grid.conditions()))
+    scores = {name: values for run in runs for name, values in run.of_grid(largest.grid, largest.images).items()}
+    return replace(largest, rows=_join_predictions([run.rows for run in runs]), scores=scores)
 
 
-def _coefficients(about: Sequence[Mapping[str, object]]) -> str:
-    """Return the coefficient of a merger, or the range of its learned coefficients, over seeds."""
-    chosen: list[float] = []
-    for one in about:
-        if "coefficient" in one:
-            chosen.append(float(str(one["coefficient"])))
-        elif "coefficients" in one:
-            chosen += np.asarray(one["coefficients"], np.float64).ravel().tolist()
-    if not chosen:
+def _coefficients(records: Sequence[Mapping[str, object]]) -> str:
+    """Return the coefficient of a merger, or the range of its coefficients over tasks, layers and seeds."""
+    coefficients: list[float] = []
+    for record in records:
+        if "coefficient" in record:
+            coefficients.append(float(str(record["coefficient"])))
+        elif "coefficients" in record:
+            coefficients += np.asarray(record["coefficients"], np.float64).ravel().tolist()
+    if not coefficients:
         return ""
-    low, high = f"{min(chosen):.2f}", f"{max(chosen):.2f}"
+    low, high = f"{min(coefficients):.2f}", f"{max(coefficients):.2f}"
     return low if low == high else f"{low} to {high}"

@@ -1,4 +1,4 @@
-"""The models of a study for reports: saved rows of cells, grouped if they differ only in their seed."""
+"""The models of a study for reports. A model has the saved rows of the cells that differ only in their seed."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ from reports.statistics.comparison import VariedScores, vary_mpc, vary_scores
 from reports.statistics.condition_scores import EvaluatedModel, ScoredRun, score_run
 from reports.statistics.variation import Variation
 
+# Columns that rows of clean images lack.
 CLEAN_ROWS = {"corruption": "", "severity": 0, "mask_warped": True}
 
 
 def model_name(study: Study, cell: Cell) -> str:
-    """Return what readers call a cell's model without its backbone."""
+    """Return the label of a cell's model without its backbone."""
     return model_labels(study).model("", cell.architecture, cell.weighting)
 
 
 def rows_of_cell(table: pd.DataFrame, cell: Cell) -> pd.DataFrame:
-    """Return the rows of the long table that are of a cell."""
-    own = {name: getattr(cell, name) for name in ("dataset", "backbone", "architecture", "merger", "variant")}
-    own["weighting"] = "" if cell.merger else cell.weighting
-    return table[np.logical_and.reduce([table[column] == value for column, value in own.items()])]
+    """Return the rows of a cell in the long table."""
+    columns = {name: getattr(cell, name) for name in ("dataset", "backbone", "architecture", "merger", "variant")}
+    columns["weighting"] = "" if cell.merger else cell.weighting
+    return table[np.logical_and.reduce([table[column] == value for column, value in columns.items()])]
 
 
 def label_of(study: Study, cell: Cell) -> str:
-    """Return the label of a cell's model, with its rank if that is not the study's."""
+    """Return the label of a cell's model, with its rank if the study has another rank."""
     label = model_labels(study).model(cell.backbone, cell.architecture, cell.weighting)
     return label if cell.rank == study.lora.rank else f"{label}, rank {cell.rank}"
 
@@ -55,15 +56,15 @@ def named(study: Study, cell: Cell) -> str:
 
 
 def model_of(names: PaperNames, cell: Cell) -> Model:
-    """Return a cell without its dataset and seed, by the paper's names where it stands for the paper's."""
+    """Return a cell's model, which has no dataset and no seed. Parts that the paper has too get the paper's names."""
     return Model(*names.of(cell), cell.rank)
 
 
 def clean_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedModel]:
-    """Return the models tested on a dataset, without those that have no results.
+    """Return the models with results on a dataset.
 
     Raises:
-        InputError: If a file does not have the rows of a cell; the message names it.
+        InputError: If a file does not have the rows of a cell. The message names the file.
     """
     cells = (cell for cell in results.present_cells if dataset in evaluated_on(results.study, cell.dataset))
     runs = {cell: results.clean_rows(cell, dataset).assign(**CLEAN_ROWS) for cell in cells}
@@ -71,7 +72,7 @@ def clean_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedMo
 
 
 def varied_scores(results: StudyResults, dataset: str) -> VariedScores | None:
-    """Return the scores of `clean_models` with what they vary with; None where there are no models."""
+    """Return the scores of `clean_models` and the sequences and trainings that they vary with, or None if there are no models."""
     models = list(results.once(clean_models, dataset).values())
     return vary_scores(models) if models else None
 
@@ -98,43 +99,48 @@ def _models(study: Study, dataset: str, runs: Mapping[Cell, pd.DataFrame | Score
 
 
 def scored_run(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> ScoredRun:
-    """Return the scores of a cell under each condition, also without each sequence: all that tables show, of a model that is only compared
-    in merging the main ones alone. A `Reduction`."""
-    shown = shown_metrics(Shown.CONDITIONS | Shown.SUMMARY)
+    """Return the scores of a cell under each condition, also without each sequence, as a `Reduction` of its rows.
+
+    The scores are those that tables show. Models that are only compared in merging get the main scores alone.
+    """
+    all_shown = shown_metrics(Shown.CONDITIONS | Shown.SUMMARY)
     main = {name: metric for name, metric in metrics_by_name().items() if name in MAIN}
     model = EvaluatedModel(label_of(results.study, cell), titles_of(results.study)[cell.dataset], [rows])
-    return score_run(model, known_corruptions(), shown if cell in robustness_cells(results.study) else main)
+    return score_run(model, known_corruptions(), all_shown if cell in robustness_cells(results.study) else main)
 
 
 def scores_for_claims(results: StudyResults, dataset: str) -> tuple[dict[Model, dict[str, Score]], VariedScores | None]:
-    """Return what `reports.statistics.claims` tests of a dataset, and the clean scores among it; nothing and None without models."""
+    """Return the scores of a dataset's models that `reports.statistics.claims` needs, and the clean scores with their variation.
+
+    Without models, there are no scores, and the clean scores are None.
+    """
     clean = results.once(varied_scores, dataset)
     if clean is None:
         return {}, None
     models, robust = results.once(clean_models, dataset), results.once(robust_models, dataset)
-    scores = {model: scores_of(clean, named.label) for model, named in models.items()}
+    scores = {model: scores_of(clean, evaluated.label) for model, evaluated in models.items()}
     if robust:
         means = vary_mpc(list(robust.values()))
-        for model, named in robust.items():
-            scores[model] |= scores_of(means, named.label, MPC)
+        for model, evaluated in robust.items():
+            scores[model] |= scores_of(means, evaluated.label, MPC)
     for model, cosine in cosine_scores(_cosines(results, dataset)).items():
         scores[model][COSINE] = cosine
     return scores, clean
 
 
 def _cosines(results: StudyResults, dataset: str) -> dict[Model, list[float]]:
-    """Return the mean cosine between the tasks' gradients in each training of each model that solves both."""
-    found = {}
+    """Return the mean cosine between the tasks' gradients in each training, for each model that solves both tasks."""
+    by_model = {}
     cells = [cell for cell in results.present_cells if cell.dataset == dataset]
     for model, seeds in seeds_by_model(results.study, cells).items():
         cosines = [_cosine(read_history(history_file(results.study, cell))) for cell in seeds]
-        found[model] = [cosine for cosine in cosines if not np.isnan(cosine)]
-    return {model: cosines for model, cosines in found.items() if cosines}
+        by_model[model] = [cosine for cosine in cosines if not np.isnan(cosine)]
+    return {model: cosines for model, cosines in by_model.items() if cosines}
 
 
 def asked_for_claims(study: Study, dataset: str) -> dict[Model, dict[str, Score]]:
-    """Return the scores that `scores_for_claims` returns for a complete study, with zeros for values."""
-    nothing = Score(np.zeros(1), Variation(), 0)
+    """Return the scores that `scores_for_claims` returns if all cells have results. Their values are zeros."""
+    zero = Score(np.zeros(1), Variation(), 0)
     found: dict[Model, dict[str, Score]] = {}
     names = PaperNames(study)
     for cell in cells_of(study):
@@ -142,26 +148,26 @@ def asked_for_claims(study: Study, dataset: str) -> dict[Model, dict[str, Score]
             continue
         scores = found.setdefault(model_of(names, cell), {})
         classifies, segments = cell.architecture != "single_segmentation", cell.architecture != "single_activity"
-        own = (
+        metrics = (
             ([ACCURACY] if classifies and labels_of(study, dataset).activities else [])
             + ([MIOU] if segments else [])
             + ([COSINE] if classifies and segments and cell.dataset == dataset else [])
         )
-        scores |= dict.fromkeys(own, nothing)
+        scores |= dict.fromkeys(metrics, zero)
         if cell in robustness_cells(study) and cell.dataset == dataset:
-            scores |= {f"{MPC}{metric}": nothing for metric in own if metric != COSINE}
+            scores |= {f"{MPC}{metric}": zero for metric in metrics if metric != COSINE}
     return found
 
 
 def _cosine(history: pd.DataFrame) -> float:
-    """Return the mean cosine between the tasks' gradients over epochs; NaN of a single task."""
+    """Return the mean cosine between the tasks' gradients over epochs, or NaN for a single task."""
     column = next((name for name in history if str(name).startswith("cosine_")), None)
     return float(history[column].mean()) if column is not None else float("nan")
 
 
 def seeds_by_model(study: Study, cells: Iterable[Cell]) -> dict[Model, list[Cell]]:
-    """Return cells of one dataset by model: those together that differ by seed alone."""
-    names, found = PaperNames(study), dict[Model, list[Cell]]()
+    """Return cells of one dataset by model. The cells of a model differ only in their seed."""
+    names, by_model = PaperNames(study), dict[Model, list[Cell]]()
     for cell in cells:
-        found.setdefault(model_of(names, cell), []).append(cell)
-    return found
+        by_model.setdefault(model_of(names, cell), []).append(cell)
+    return by_model

@@ -1,4 +1,4 @@
-"""The gallery of the page: corrupted test images with the saved masks of the first seed of each model."""
+"""Makes the gallery of the page: corrupted test images with the saved masks of each model's first seed."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ Condition = tuple[str, int]  # corruption and severity; ("", 0) is clean
 
 
 def gallery_rows(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a model's rows of the gallery's images and conditions. A `Reduction`."""
-    frames = results.once(_gallery_part, cell.dataset).frame_ids
+    """Return a model's rows on the gallery's images and conditions, as a `Reduction` of its rows."""
+    frames = results.once(_gallery_images, cell.dataset).frame_ids
     severities = shown_severities(conditions_of(results.study).severities)
     return rows[rows["frame_id"].isin(frames) & rows["severity"].isin([0, *severities]) & rows["mask_warped"]].copy()
 
 
 def gallery_of(results: StudyResults) -> Gallery:
-    """Return the gallery of the cells with evaluated robustness; it lists the others.
+    """Return the gallery of the cells with evaluated robustness. It lists the cells without.
 
     Raises:
         InputError: If saved masks or a dataset cannot be read.
@@ -59,20 +59,20 @@ def gallery_of(results: StudyResults) -> Gallery:
 
 
 def _label(study: Study, cell: Cell) -> str:
-    """Return what readers call a cell's model and its dataset."""
+    """Return the labels of a cell's model and dataset."""
     return f"{label_of(study, cell)} on {titles_of(study)[cell.dataset]}"
 
 
-def _gallery_part(results: StudyResults, dataset: str) -> Split:
+def _gallery_images(results: StudyResults, dataset: str) -> Split:
     """Return the images of a dataset that the gallery shows."""
-    part = load_split(dataset_folder(results.study, dataset), "test", results.study.input_size)
-    return part.take(representative(part, SIZE))
+    test = load_split(dataset_folder(results.study, dataset), "test", results.study.input_size)
+    return test.take(representative(test, SIZE))
 
 
 def _dataset(results: StudyResults, dataset: str, cells: Sequence[Cell], pictures: Pictures) -> GalleryDataset:
-    study, shown = results.study, results.once(_gallery_part, dataset)
-    labels, asked = labels_of(study, dataset), conditions_of(study)
-    conditions = replace(asked, severities=shown_severities(asked.severities))
+    study, shown = results.study, results.once(_gallery_images, dataset)
+    labels, evaluated = labels_of(study, dataset), conditions_of(study)
+    conditions = replace(evaluated, severities=shown_severities(evaluated.severities))
     corrupted = _corrupted(shown, conditions, labels, pictures)
     images = [
         GalleryImage(
@@ -92,6 +92,7 @@ def _dataset(results: StudyResults, dataset: str, cells: Sequence[Cell], picture
 
 
 def _note(study: Study) -> str:
+    """Return sentences on the masks and models that the gallery shows."""
     conditions = conditions_of(study)
     moves = any(moves_masks(conditions, name) for name in conditions.corruptions)
     masks = (
@@ -103,20 +104,24 @@ def _note(study: Study) -> str:
 
 
 def _corrupted(
-    part: Split, conditions: Conditions, labels: LabelSet, pictures: Pictures
+    images_of_gallery: Split, conditions: Conditions, labels: LabelSet, pictures: Pictures
 ) -> dict[Condition, list[tuple[int, int | None]]]:
-    """By condition the numbers of each image and its true mask. What is random depends on frame, corruption and seed alone, so that these
-    images are those that the models saw."""
-    found: dict[Condition, list[tuple[int, int | None]]] = {}
+    """Add the corrupted images and true masks to `pictures`, and return the numbers of each pair by condition.
+
+    Corruptions depend only on the frame, the corruption and the seed, so these are the images that the models saw.
+    """
+    by_condition: dict[Condition, list[tuple[int, int | None]]] = {}
     with processes(0) as pool:
-        for batch in corrupted_batches(part, conditions, (CLEAN, *conditions.corruptions), pool, workers=1):
+        for batch in corrupted_batches(
+            images_of_gallery, conditions, (CLEAN, *conditions.corruptions), pool, workers=1
+        ):
             assert batch.images is not None
             for position, severity in enumerate(batch.severities):
                 pairs = zip(batch.images[position], batch.masks[position], strict=True)
-                found.setdefault((batch.name, severity), []).extend(
+                by_condition.setdefault((batch.name, severity), []).extend(
                     (pictures.add_image(image), pictures.add_mask(mask, labels.palette)) for image, mask in pairs
                 )
-    return found
+    return by_condition
 
 
 def _model(
@@ -127,7 +132,7 @@ def _model(
     _, rows_file, _, masks_file = robustness_files(study, cell)
     saved_ids, saved = read_gallery(masks_file, len(labels.classes))
     masks = {
-        # Evaluations from before the selection of images changed saved other images.
+        # Evaluations of an earlier version may lack images, because it selected other images.
         condition_key(*condition): [
             pictures.add_mask(of_images[saved_ids.index(frame)], labels.palette) if frame in saved_ids else None
             for frame in frame_ids
@@ -137,30 +142,30 @@ def _model(
     }
     rows = results.reduced(cell, gallery_rows)
     scores = _scores_of_images(rows, len(labels.classes))
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    for row, own in zip(rows.to_dict("records"), scores, strict=True):
+    by_key: dict[tuple[str, str], dict[str, Any]] = {}  # by condition and frame
+    for row, row_scores in zip(rows.to_dict("records"), scores, strict=True):
         prediction = (
             {"activity": labels.activities[int(row["activity_predicted"])]} if "activity_predicted" in row else {}
         )
-        found[condition_key(row["corruption"], row["severity"]), row["frame_id"]] = prediction | own
-    keys = dict.fromkeys(key for key, _ in found)
+        by_key[condition_key(row["corruption"], row["severity"]), row["frame_id"]] = prediction | row_scores
+    keys = dict.fromkeys(key for key, _ in by_key)
     for key, frame in ((key, frame) for key in keys for frame in frame_ids):
-        if (key, frame) not in found:
+        if (key, frame) not in by_key:
             raise InputError(f"{rows_file}: the image {frame!r} lacks the condition {key}. Evaluate the cell again.")
-    answers = {key: [found[key, frame] for frame in frame_ids] for key in keys}
-    return GalleryModel(label_of(study, cell), cell.id, len(seeds), masks, answers)
+    predictions = {key: [by_key[key, frame] for frame in frame_ids] for key in keys}
+    return GalleryModel(label_of(study, cell), cell.id, len(seeds), masks, predictions)
 
 
 def _scores_of_images(rows: pd.DataFrame, classes: int) -> list[dict[str, float]]:
-    """The scores of each row by metric, without those that are not defined."""
+    """Return the scores of each row by metric, without scores that are not defined."""
     if "truth_0" not in rows or rows.empty:
         return [{} for _ in range(len(rows))]
-    found = scores_of_images({str(name): rows[name].to_numpy() for name in rows}, classes)
+    scores = scores_of_images({str(name): rows[name].to_numpy() for name in rows}, classes)
     digits = {name: 6 if metric.scale > 1 else 4 for name, metric in metrics_by_name().items()}
     return [
         {
             name: round(float(of_images[i]), digits[name])
-            for name, of_images in found.items()
+            for name, of_images in scores.items()
             if np.isfinite(of_images[i])
         }
         for i in range(len(rows))

@@ -1,4 +1,4 @@
-"""The class of a report's tables, and the function that writes them."""
+"""A table of a report, and the function that writes tables as CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from reports.tables.latex import to_latex
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table with its title, as data and as shown; None if it is too long to be shown, and is data alone.
+    """A table of a report.
 
     Attributes:
-        of_scores: Whether rows are models, so that the best values are marked.
-        note: What a reader must know.
-        best_within: Index levels within which rows compete.
-        protocol: Protocol of its scores, "" if it has none.
+        title: The title.
+        data: The table that is saved as CSV.
+        shown: The table that readers see, or None if it is too long to be shown.
+        of_scores: Whether rows are models, so that the best values are highlighted.
+        note: The text that a reader needs to understand the table.
+        best_within: Index levels within which the best value is searched.
+        protocol: Protocol of the scores, "" if the table has none.
     """
 
     title: str
@@ -34,30 +37,36 @@ class ReportTable:
     protocol: str = ""
 
     @property
-    def said(self) -> str:
+    def text_below(self) -> str:
         """Return the text below the table on a page: the note and the protocol."""
-        return f"{self.note} {self.of_protocol}".strip()
+        return f"{self.note} {self.protocol_sentence}".strip()
 
     @property
-    def of_protocol(self) -> str:
-        """Return a sentence that names the protocol of its scores, "" if it has none."""
+    def protocol_sentence(self) -> str:
+        """Return a sentence that names the protocol, or "" if there is none."""
         return f"Protocol: {in_words(self.protocol)}." if self.protocol else ""
 
 
-def write_tables(found: Mapping[str, ReportTable], folder: Path, mark: str, marks: Mapping[str, object]) -> None:
+def write_tables(
+    report: Mapping[str, ReportTable], folder: Path, caption: str, last_columns: Mapping[str, object]
+) -> None:
     """Write tables as CSV, and those that are shown as LaTeX.
 
     Args:
-        found: The tables by name.
+        report: The tables by name.
         folder: The folder to write into.
-        mark: Text about the data that every caption ends with.
-        marks: Last columns of every CSV.
+        caption: A text on the data that every caption ends with.
+        last_columns: The last columns of every CSV, with their only value.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in found.items():
+    for name, table in report.items():
         with whole_file(folder / f"{name}.csv") as whole:
-            tables.write_csv(table.data, whole, {**marks, **({"protocol": table.protocol} if table.protocol else {})})
+            tables.write_csv(
+                table.data, whole, {**last_columns, **({"protocol": table.protocol} if table.protocol else {})}
+            )
         if table.shown is not None:
-            caption = " ".join(f"{table.title}. {table.of_protocol} {mark}".split())
-            text = to_latex(table.shown, caption, f"tab:{name}", table.of_scores, table.best_within, note=table.note)
+            full_caption = " ".join(f"{table.title}. {table.protocol_sentence} {caption}".split())
+            text = to_latex(
+                table.shown, full_caption, f"tab:{name}", table.of_scores, table.best_within, note=table.note
+            )
             write_text(folder / f"{name}.tex", text)

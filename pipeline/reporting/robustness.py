@@ -1,4 +1,4 @@
-"""Tables and figures of robustness, for the models of a study and for external models."""
+"""Makes the tables and figures of robustness, for the models of a study and for external models."""
 
 from __future__ import annotations
 
@@ -30,88 +30,91 @@ from reports.tables.robustness import (
 )
 
 
-def write_robustness_report(found: Robustness, folder: Path, mark: str, marks: Mapping[str, object]) -> None:
+def write_robustness_report(
+    robustness: Robustness, folder: Path, caption: str, last_columns: Mapping[str, object]
+) -> None:
     """Write tables and figures into tables/ and figures/ of a folder.
 
     Args:
-        found: The measured robustness.
+        robustness: The measured robustness.
         folder: The folder.
-        mark: The text about the numbers in every figure and caption.
-        marks: The last columns of every CSV, by name.
+        caption: The text on the data in every figure and caption.
+        last_columns: The last columns of every CSV, with their only value.
     """
-    write_tables(robustness_tables(found), folder / "tables", mark, marks)
-    for name, draw in robustness_drawers(found, mark).items():
+    write_tables(robustness_tables(robustness), folder / "tables", caption, last_columns)
+    for name, draw in robustness_drawers(robustness, caption).items():
         png_file, pdf_file = (folder / "figures" / f"{name}.{kind}" for kind in ("png", "pdf"))
         with whole_file(png_file) as png, whole_file(pdf_file) as pdf:
             draw(png, pdf)
 
 
 def robustness_tables(
-    found: Robustness, gaps: str = "", lacking: Sequence[tuple[str, str]] = ()
+    robustness: Robustness, gaps: str = "", without_results: Sequence[tuple[str, str]] = ()
 ) -> dict[str, ReportTable]:
     """Return the tables of robustness by name.
 
     Args:
-        found: The measured robustness.
-        gaps: A text about models without results.
-        lacking: Dataset and model of each model without results.
+        robustness: The measured robustness.
+        gaps: A text on models without results.
+        without_results: Dataset and label of each model without results.
     """
-    intervals, notes, levels = " ".join(found.intervals), " ".join(found.notes), _severities(found)
-    means, summary = table_robustness(found.summary, found.categories), table_robustness_summary(found.summary)
-    shown, legend = found.for_readers(), found.legend()
+    intervals, notes, levels = " ".join(robustness.intervals), " ".join(robustness.notes), _severities(robustness)
+    means = table_robustness(robustness.summary, robustness.categories)
+    summary = table_robustness_summary(robustness.summary)
+    shown, legend = robustness.for_readers(), robustness.legend()
     return {
         names.TABLE_ROBUSTNESS: ReportTable(
             f"Robustness: mean over severities {levels} of each corruption",
             means,
-            readable_robustness(table_robustness(shown.summary, shown.categories), lacking),
-            note=" ".join(filter(None, [_MEANS, legend, intervals, gaps])),
+            readable_robustness(table_robustness(shown.summary, shown.categories), without_results),
+            note=" ".join(filter(None, [_MEANS_NOTE, legend, intervals, gaps])),
             protocol="standard",
         ),
         names.TABLE_ROBUSTNESS_SUMMARY: ReportTable(
             "Robustness, summed up (%)",
             summary,
-            readable_robustness_summary(shown.summary, lacking),
-            note=" ".join(filter(None, [f"Severities: {levels}.", _SUMMARY, legend, intervals, notes, gaps])),
+            readable_robustness_summary(shown.summary, without_results),
+            note=" ".join(filter(None, [f"Severities: {levels}.", _SUMMARY_NOTE, legend, intervals, notes, gaps])),
             protocol="standard",
         ),
         names.TABLE_ROBUSTNESS_CONDITIONS: ReportTable(
             "Every score under every condition",
-            table_robustness_conditions(found.conditions),
+            table_robustness_conditions(robustness.conditions),
             None,
             protocol="standard",
         ),
     }
 
 
-_MEANS = (
-    "Where a corruption moves pixels, true masks are moved in the same way. The last rows are scores against masks that were not moved; "
-    "accuracy does not depend on masks. Intervals are in the CSV."
+_MEANS_NOTE = (
+    "If a corruption moves pixels, true masks are moved in the same way. The last rows are scores against masks that were not moved. "
+    "Accuracy does not depend on masks. Intervals are in the CSV."
 )
-_SUMMARY = (
+_SUMMARY_NOTE = (
     "mPC: mean over corruptions and severities. rPC: mPC / clean. Retention area: the area below score / clean against severity. mCE and "
     "relative mCE: errors as a share of the baseline's; lower is better. Worst corruption: its mean over severities."
 )
 
 
-def _severities(found: Robustness) -> str:
-    """Return the severities that means are over, as captions name them."""
-    levels = found.summary.loc[found.summary["quantity"] == "severity_mean", "of"]
+def _severities(robustness: Robustness) -> str:
+    """Return the severities of the means, as captions list them."""
+    levels = robustness.summary.loc[robustness.summary["quantity"] == "severity_mean", "of"]
     return ", ".join(sorted(set(levels), key=int))
 
 
-def robustness_drawers(found: Robustness, mark: str) -> dict[str, Callable[[Path, Path], None]]:
+def robustness_drawers(robustness: Robustness, caption: str) -> dict[str, Callable[[Path, Path], None]]:
     """Return the function that draws each figure of robustness, by name."""
-    mark = f"{mark}\nSeverities: {_severities(found)}. {found.legend()}".rstrip()
-    found = found.for_readers()
+    head = f"{caption}\nSeverities: {_severities(robustness)}. {robustness.legend()}".rstrip()
+    shown = robustness.for_readers()
     return {
-        names.FIGURE_SEVERITY: partial(draw_severity, found.summary, mark),
-        names.FIGURE_RETENTION: partial(draw_retention, found.summary, mark),
-        names.FIGURE_HEATMAP: partial(draw_heatmap, found.summary, found.categories, mark),
+        names.FIGURE_SEVERITY: partial(draw_severity, shown.summary, head),
+        names.FIGURE_RETENTION: partial(draw_retention, shown.summary, head),
+        names.FIGURE_HEATMAP: partial(draw_heatmap, shown.summary, shown.categories, head),
     }
 
 
 def measure_study(results: StudyResults) -> Robustness | None:
-    """Measure the robustness of a study's evaluated cells; return None if no cell has results.
+    """Return the robustness of a study's evaluated cells, or None if no cell has results.
 
     Raises:
         InputError: As in `evaluated_models`.
@@ -124,7 +127,7 @@ def measure_study(results: StudyResults) -> Robustness | None:
 def measure_models(
     study: Study, models: Sequence[EvaluatedModel], baselines: Mapping[str, str], trained: bool = True
 ) -> Robustness:
-    """Measure models under a study's corruptions; mark the project's own corruptions and those used in training.
+    """Return the robustness of models, with the project's own corruptions and the corruptions of training marked.
 
     Args:
         study: The study, which defines the corruptions.
@@ -135,35 +138,36 @@ def measure_models(
     Raises:
         ResultsError: As in `measure_robustness`.
     """
-    own = [name for name in known_corruptions() if name not in STANDARD_CORRUPTIONS]
-    corrupted = training_corruptions(study) if trained else None
-    seen = corrupted.names if corrupted else ()
+    own_corruptions = [name for name in known_corruptions() if name not in STANDARD_CORRUPTIONS]
+    in_training = training_corruptions(study) if trained else None
+    trained_on = in_training.names if in_training else ()
     return replace(
-        measure_robustness(models, known_categories(), baselines, own, seen), about=field_of_view_note(study)
+        measure_robustness(models, known_categories(), baselines, own_corruptions, trained_on),
+        about=field_of_view_note(study),
     )
 
 
 def field_of_view_note(study: Study) -> str:
-    """Return a sentence for a study that does not corrupt the black border around round views; "" for other studies."""
-    return "The black around round views is kept." * (conditions_of(study).field_of_view == KEEP)
+    """Return a sentence if the study does not corrupt the black border around round views, otherwise ""."""
+    return "The black around round views is kept." if conditions_of(study).field_of_view == KEEP else ""
 
 
 def evaluated_models(results: StudyResults, datasets: Sequence[str]) -> list[EvaluatedModel]:
-    """Return the evaluated cells of some datasets as models, without cells that have no results.
+    """Return the models of the evaluated cells of some datasets.
 
     Raises:
-        InputError: If a file has invalid rows; the message names it.
+        InputError: If a file has invalid rows. The message names the file.
     """
     return [model for dataset in datasets for model in results.once(robust_models, dataset).values()]
 
 
 def missing_baselines(results: StudyResults) -> str:
-    """Return a text about datasets whose baseline has no results; "" if there are none."""
+    """Return a sentence for each dataset whose baseline has no results."""
     study, missing = results.study, results.missing_robustness
     baselines = {dataset: robustness_baseline(study, dataset) for dataset in study.datasets}
     return " ".join(
-        f"{titles_of(study)[dataset]}: without the baseline {label_of(study, cell)} there are no corruption errors, and differences are to "
-        "the first model."
+        f"{titles_of(study)[dataset]}: without the baseline {label_of(study, cell)} there are no corruption errors, and each difference is "
+        "to the first model."
         for dataset, cell in baselines.items()
         if cell in missing and cell is not None
     )

@@ -1,4 +1,4 @@
-"""Selection of the cells and test images that figures show."""
+"""Selects the cells and test images that figures show."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def scored_cells(results: StudyResults, dataset: str) -> dict[Cell, Scores]:
     """Return the cells with results on a dataset, in the order of the study, each with its summary metrics such as accuracy and mIoU."""
     scores = clean_scores(results.compared_table, dataset)
     scores = scores[scores["metric"].isin(list(shown_metrics(Shown.SUMMARY))) & scores["value"].notna()]
-    found: dict[Cell, Scores] = {}
+    by_cell: dict[Cell, Scores] = {}
     for cell in results.present_cells:
         rows = rows_of_cell(scores, cell)
         if dataset in evaluated_on(results.study, cell.dataset) and len(rows):
-            found[cell] = dict(zip(rows["metric"], rows["value"], strict=True))
-    return found
+            by_cell[cell] = dict(zip(rows["metric"], rows["value"], strict=True))
+    return by_cell
 
 
 def best_by_backbone(study: Study, scores: Mapping[Cell, Scores]) -> list[Cell]:
     """Return the cell with the highest mIoU of each backbone, in the study's order of backbones.
 
-    Only cells with the study's rank count; of equal cells, the first is returned.
+    Only cells with the study's rank count. If cells are equal, the first one is returned.
     """
     best: dict[str, Cell] = {}
     for cell, of_cell in scores.items():
@@ -47,19 +47,19 @@ def best_by_backbone(study: Study, scores: Mapping[Cell, Scores]) -> list[Cell]:
 
 
 def best_of_both(study: Study, scores: Mapping[Cell, Scores]) -> dict[str, Cell]:
-    """Return a cell per metric: the one with the highest mean of accuracy and mIoU, or the best of each if no cell has both."""
+    """Return a cell per metric: the cell with the highest mean of accuracy and mIoU, or the best of each if no cell has both."""
     cells = [cell for cell in scores if cell.rank == study.lora.rank]
     with_both = [cell for cell in cells if all(metric in scores[cell] for metric in MAIN)]
     if with_both:
         return dict.fromkeys(MAIN, max(with_both, key=lambda cell: sum(scores[cell][metric] for metric in MAIN)))
-    having = {metric: [cell for cell in cells if metric in scores[cell]] for metric in MAIN}
-    return {metric: max(found, key=lambda cell: scores[cell][metric]) for metric, found in having.items() if found}
+    candidates = {metric: [cell for cell in cells if metric in scores[cell]] for metric in MAIN}
+    return {metric: max(some, key=lambda cell: scores[cell][metric]) for metric, some in candidates.items() if some}
 
 
 def single_and_multi(study: Study, scores: Mapping[str, Mapping[Cell, Scores]]) -> tuple[Cell, Cell] | None:
-    """Return the pair that figure 2 shows: the first of `task_pairs` with results; None if there is none.
+    """Return the pair that figure 2 shows, which is the first of `task_pairs` with results, or None if no pair has results.
 
-    Its multi-task cell is the one of the paper, or else the one with the highest mIoU.
+    Its multi-task cell is the cell of the paper's figure, or else the cell with the highest mIoU.
 
     Args:
         study: The study.
@@ -67,11 +67,11 @@ def single_and_multi(study: Study, scores: Mapping[str, Mapping[Cell, Scores]]) 
     """
     for single, others in task_pairs(study):
         of_dataset = scores[single.dataset]
-        having = [cell for cell in others if MIOU in of_dataset.get(cell, {})]
-        if MIOU in of_dataset.get(single, {}) and having:
+        candidates = [cell for cell in others if MIOU in of_dataset.get(cell, {})]
+        if MIOU in of_dataset.get(single, {}) and candidates:
             paper = PaperNames(study)
-            named = [cell for cell in having if paper.of(cell)[1:] == ("mmoe", "stch")]
-            return single, max(named or having, key=lambda cell: of_dataset[cell][MIOU])
+            of_paper = [cell for cell in candidates if paper.of(cell)[1:] == ("mmoe", "stch")]
+            return single, max(of_paper or candidates, key=lambda cell: of_dataset[cell][MIOU])
     return None
 
 
@@ -79,18 +79,18 @@ def image_ious(rows: pd.DataFrame, classes: int) -> NDArray[np.float64]:
     """Return the mean IoU of each image (N,), as `endoarss.metrics.scores_of_images` defines it.
 
     Args:
-        rows: Saved rows with columns of masks, N.
+        rows: N saved rows with columns of masks.
         classes: Number of classes of the dataset, with the background.
     """
     return scores_of_images({name: rows[name].to_numpy() for name in rows}, classes)[MIOU]
 
 
 def high_middle_low(values: NDArray[np.float64], names: Sequence[str]) -> list[int]:
-    """Return the indices of the highest, the median and the lowest value; fewer indices if N is below 3.
+    """Return the indices of the highest, the median and the lowest value. There are fewer if N is below 3.
 
     Args:
         values: One value per image (N,).
-        names: The names of the N images; they decide the order of equal values.
+        names: The names of the N images, which order equal values.
     """
     order = sorted(range(len(names)), key=lambda i: (-values[i], names[i]))
     return [order[i] for i in sorted({0, len(order) // 2, len(order) - 1})]

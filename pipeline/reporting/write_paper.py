@@ -1,4 +1,4 @@
-"""One LaTeX document with all tables and figures of a study, and its PDF."""
+"""Writes a LaTeX document with all tables and figures of a study, and compiles its PDF."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ from reports.tables.latex import to_latex
 
 # Packages of Debian and Ubuntu that contain everything the document and the tables load.
 _PACKAGES = "texlive-latex-base texlive-latex-recommended lmodern"
-# References need two or three runs, and the widths of long tables need some more.
-_RUNS = 6
-_AGAIN = ("Rerun to get", "Rerun LaTeX", "Table widths have changed", "has changed")
-_SHOWN_ERRORS = 8
+# References need two or three runs of pdflatex, and the widths of long tables need some more.
+_RUNS_AT_MOST = 6
+_RERUN_MESSAGES = ("Rerun to get", "Rerun LaTeX", "Table widths have changed", "has changed")
+_ERROR_LINES_AT_MOST = 8
 _PROVENANCE = "provenance"
 
 
 def make_paper(study: Study, pdf: bool) -> list[Path]:
-    """Write paper.tex, print its path, and compile the PDF if it is asked for; return the path of the PDF, if any.
+    """Write paper.tex and print its path. If `pdf` is set, compile the PDF and return its path.
 
     Raises:
         InputError: As in `write_paper` and `compile_latex`.
@@ -51,7 +51,7 @@ def make_paper(study: Study, pdf: bool) -> list[Path]:
 
 
 def write_paper(study: Study, results: StudyResults | None = None) -> Path:
-    """Write paper/paper.tex, which includes the study's tables and figures from their folders, and the settings that it refers to.
+    """Write paper/paper.tex, which includes tables and figures from their folders, and the file of settings that it refers to.
 
     Args:
         study: The study.
@@ -80,7 +80,7 @@ def write_paper(study: Study, results: StudyResults | None = None) -> Path:
         "provenance": _software(results),
     }
     path = paths.paper_file(study)
-    # The document refers to this file, and without Snakemake nothing else writes it.
+    # The document refers to this file. Without Snakemake, nothing else writes it.
     write_if_changed(paths.study_file(study), json.dumps(study.as_dict(), indent=2) + "\n")
     numbers = _numbers(study, tables, figures)
     provenance = numbers[_PROVENANCE], _provenance(results)
@@ -115,28 +115,28 @@ def _items(
     """Return the items of the document: printed tables, tables that are CSV only, and figures as PDF or JPEG."""
     study = results.study
     printed = {path.stem for path in tables if path.suffix == ".tex"}
-    titles, mark, of_results = titles_of(study), data_caption(study), paths.result_figures(study)
-    found = [
+    titles, dataset_caption, of_results = titles_of(study), data_caption(study), paths.result_figures(study)
+    items = [
         Item("table", f"../tables/{path.name}", number=numbers[path.stem]) for path in tables if path.suffix == ".tex"
     ]
-    found += [
+    items += [
         Item("data", f"../tables/{path.name}") for path in tables if path.suffix == ".csv" and path.stem not in printed
     ]
     for path in figures:
         if path.suffix in (".pdf", ".jpg"):
             _, title = names.figure_title(path.stem, titles)
-            own = study_caption(
+            caption = study_caption(
                 results, select_on="val" if path.stem in (names.FIGURE_MERGING, names.FIGURE_REPRESENTATIONS) else ""
             )
-            about = f"{_splits(study, path.stem)} {own}" if path.stem in of_results else mark
-            found.append(Item("figure", f"../figures/{path.name}", f"{title}. {about}", numbers[path.stem]))
-    return found
+            text = f"{_splits(study, path.stem)} {caption}" if path.stem in of_results else dataset_caption
+            items.append(Item("figure", f"../figures/{path.name}", f"{title}. {text}", numbers[path.stem]))
+    return items
 
 
 def _splits(study: Study, name: str) -> str:
     """Return a sentence with the split rule of the dataset that a figure's name ends with, or else of all evaluated datasets."""
     datasets = paths.evaluated_datasets(study)
-    # If two names match, one of them ends with the other, so the longest is right.
+    # If the names of two datasets match, one of them ends with the other, so the longest is right.
     of_figure = max((dataset for dataset in datasets if name.endswith(f"_{dataset}")), key=len, default="")
     rules = [
         f"{titles_of(study)[d]}: {names.in_words(split_rule(study, d))}"
@@ -162,14 +162,16 @@ def _abstract(results: StudyResults) -> list[str]:
     if robust:
         severities = conditions_of(study).severities
         count = len(robust) - len(not_robust)
-        asked = f" of the {len(robust)} that the study asks for" if not_robust else " of them"
+        of_which = f" of the {len(robust)} that the study asks for" if not_robust else " of them"
         verb = "is" if count == 1 else "are"
-        sentences.append(f"{count}{asked} {verb} evaluated under corruptions at {len(severities)} severities as well.")
+        sentences.append(
+            f"{count}{of_which} {verb} evaluated under corruptions at {len(severities)} severities as well."
+        )
     merged = merged_cells(study)
     further = len(trainings_of(study)) - len(cells)
     if merged and further:
         sentences.append(
-            f"{further} further trainings have their epochs chosen on validation frames; {len(merged)} models are merged from them or "
+            f"{further} further trainings have their epochs chosen on validation frames. {len(merged)} models are merged from them or "
             "compared with them."
         )
     elif merged:
@@ -197,26 +199,26 @@ def _datasets(study: Study) -> list[str]:
 
 def _reproduction(study: Study) -> list[str]:
     return [
-        f"Everything here comes from study {study.name} (SHA-256 of its settings: {study_digest(study)[:12]});",
-        f"the settings, with every default, are saved with the results in studies/{study_digest(study)[:12]}.json.",
-        f"Snakemake, given the study's file, makes it from the raw trees: every number of a table is in {results_folder(study)}/tables "
-        "as CSV,",
-        "every measurement in results.parquet. On a CPU the same code and packages give the same bits;",
-        "on a GPU the last bits of sums differ, and with them everything that is computed from these.",
+        f"Everything here comes from study {study.name} (SHA-256 of its settings: {study_digest(study)[:12]}).",
+        f"The settings, with every default, are saved with the results in studies/{study_digest(study)[:12]}.json.",
+        "Snakemake makes everything from the raw trees and the study's file.",
+        f"Every number of a table is in {results_folder(study)}/tables as CSV, and every measurement is in results.parquet.",
+        "On a CPU the same code and packages give the same bits.",
+        "On a GPU the last bits of sums differ, and with them everything that is computed from these sums.",
     ]
 
 
 def _software(results: StudyResults) -> list[str]:
-    """Return sentences about the software and devices of all cells with results, and about missing results with their reasons."""
-    known = [results.provenance(cell) for cell in results.present_models]
+    """Return sentences on the software and devices of all cells with results, and on missing results with their reasons."""
+    records = [results.provenance(cell) for cell in results.present_models]
     missing = results.missing_models
     not_robust = {cell: reason for cell, reason in results.missing_robust_models.items() if cell not in missing}
-    packages = dict.fromkeys((name, version) for about in known for name, version in about["packages"].items())
+    packages = dict.fromkeys((name, version) for record in records for name, version in record["packages"].items())
     return [
-        f"Code: {_joined(dict.fromkeys(_commit(about['code']) for about in known))}.",
-        f"Python {_joined(dict.fromkeys(about['python'] for about in known))};",
+        f"Code: {_joined(dict.fromkeys(_commit(record['code']) for record in records))}.",
+        f"Python {_joined(dict.fromkeys(record['python'] for record in records))};",
         f"{', '.join(f'{name} {version}' for name, version in packages)}.",
-        f"Device: {_joined(dict.fromkeys(about['device'] for about in known))}.",
+        f"Device: {_joined(dict.fromkeys(record['device'] for record in records))}.",
         *(f"{cell.id} has no results: {reason}." for cell, reason in missing.items()),
         *(f"{cell.id} has no results under corruptions: {reason}." for cell, reason in not_robust.items()),
     ]
@@ -229,16 +231,16 @@ def _commit(code: dict[str, object]) -> str:
 def _provenance(results: StudyResults) -> str:
     rows = []
     for cell in results.present_models:
-        about = results.provenance(cell)
-        source = about["weights"]["source"] + (" (synthetic)" if about["pretrained_on_synthetic"] else "")
+        saved = results.provenance(cell)
+        source = saved["weights"]["source"] + (" (synthetic)" if saved["pretrained_on_synthetic"] else "")
         rows.append(
             {
                 "Cell": cell.id,
                 "Weights": source,
-                "Images": about["training_images"],
-                "Seconds": round(about["training_seconds"]),
-                "Study (SHA-256)": about["study_sha256"][:12],
-                "Checkpoint (SHA-256)": about["checkpoint_sha256"][:12],
+                "Images": saved["training_images"],
+                "Seconds": round(saved["training_seconds"]),
+                "Study (SHA-256)": saved["study_sha256"][:12],
+                "Checkpoint (SHA-256)": saved["checkpoint_sha256"][:12],
             }
         )
     caption = f"What each cell was trained or merged from: initial weights, images, and digests. {data_caption(results.study)}"
@@ -246,8 +248,8 @@ def _provenance(results: StudyResults) -> str:
 
 
 def _joined(words: Sequence[str] | dict[str, None]) -> str:
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def compile_paper(study: Study) -> Path:
@@ -257,26 +259,26 @@ def compile_paper(study: Study) -> Path:
 
 
 def compile_latex(source: Path, pdf: Path) -> None:
-    """Compile a document in its folder to a PDF. The PDF is written only if it is complete; the same files give the same bytes.
+    """Compile a document in its folder to a PDF, which is written only if it is complete. The same files give the same bytes.
 
     Args:
         source: The LaTeX document.
         pdf: The PDF file to write.
 
     Raises:
-        InputError: If pdflatex is not installed or fails; the message has its errors and the path of its log.
+        InputError: If pdflatex is not installed or fails. The message contains its errors and the path of its log.
     """
     if shutil.which("pdflatex") is None:
         raise InputError(
             f"pdflatex is not installed, so there is no {pdf}. On Debian and Ubuntu: apt install {_PACKAGES}. "
-            f"{source} is written; it can be compiled elsewhere, with tables/ and figures/ beside its folder."
+            f"{source} is written. It can be compiled elsewhere, if tables/ and figures/ are next to its folder."
         )
     with tempfile.TemporaryDirectory(prefix="endoarss-paper-") as name:
         folder = Path(name)
-        for _ in range(_RUNS):
+        for _ in range(_RUNS_AT_MOST):
             if not _pdflatex(source, folder):
                 raise InputError(_failure(source, folder))
-            if not any(words in _log(folder, source) for words in _AGAIN):
+            if not any(words in _log(folder, source) for words in _RERUN_MESSAGES):
                 break
         with whole_file(pdf) as partial:
             shutil.copyfile(folder / f"{source.stem}.pdf", partial)
@@ -313,12 +315,12 @@ def _failure(source: Path, folder: Path) -> str:
     with whole_file(_log_file(source)) as partial:
         partial.write_text(log, encoding="utf-8")
     lines = log.splitlines()
-    starts = [place for place, line in enumerate(lines) if line.startswith("!") or ".tex:" in line[:200]]
-    shown = [line for place in starts for line in lines[place : place + 3] if line.strip()][:_SHOWN_ERRORS]
+    starts = [index for index, line in enumerate(lines) if line.startswith("!") or ".tex:" in line[:200]]
+    shown = [line for index in starts for line in lines[index : index + 3] if line.strip()][:_ERROR_LINES_AT_MOST]
     return "\n".join(
         [
             f"{source}: pdflatex failed. The whole log: {_log_file(source)}",
-            *(f"  {line}" for line in shown or lines[-_SHOWN_ERRORS:]),
-            f"Where a file of LaTeX is missing, on Debian and Ubuntu: apt install {_PACKAGES}.",
+            *(f"  {line}" for line in shown or lines[-_ERROR_LINES_AT_MOST:]),
+            f"If a LaTeX file is missing, on Debian and Ubuntu: apt install {_PACKAGES}.",
         ]
     )

@@ -1,4 +1,4 @@
-"""The state of cells: which have no results, and why. Reports show the reason; what runs again is decided elsewhere (docs/workflow.md)."""
+"""The state of cells: which cells have no results, and why. Reports show it. It does not decide what runs again (see docs/workflow.md)."""
 
 from __future__ import annotations
 
@@ -38,30 +38,31 @@ NO_ROBUSTNESS = "its robustness is not evaluated yet"
 
 @contextmanager
 def failure_recorded(study: Study, *cells: Cell) -> Iterator[None]:
-    """Save why a training or merging fails, for reports and status. The record of an earlier failure is removed first."""
-    with _recorded({paths.failure_file(study, cell): cell for cell in cells}):
+    """Save why a training or merging fails, for reports and status. Remove the record of an earlier failure first."""
+    with _failure_recorded({paths.failure_file(study, cell): cell for cell in cells}):
         yield
 
 
 @contextmanager
 def robustness_failure_recorded(study: Study, cells: Sequence[Cell]) -> Iterator[None]:
-    """Save why a robustness evaluation fails, for each of its cells. The record of an earlier failure is removed first."""
-    with _recorded({paths.robustness_failure_file(study, cell): cell for cell in cells}):
+    """Save why a robustness evaluation fails, for each of its cells. Remove the record of an earlier failure first."""
+    with _failure_recorded({paths.robustness_failure_file(study, cell): cell for cell in cells}):
         yield
 
 
 @contextmanager
-def _recorded(files: Mapping[Path, Cell]) -> Iterator[None]:
+def _failure_recorded(files: Mapping[Path, Cell]) -> Iterator[None]:
+    """Save the message of a failure into the file of each cell."""
     for path in files:
         path.unlink(missing_ok=True)
     try:
         yield
     except Exception as error:
         message = explained(error) if isinstance(error, OSError) else str(error)
-        words = " ".join(masked(message).split()) or type(error).__name__
+        text = " ".join(masked(message).split()) or type(error).__name__
         for path, cell in files.items():
             with suppress(OSError):  # a full disk must not hide the first error
-                write_json(path, {"cell": cell.id, "error": type(error).__name__, "message": words[:500]})
+                write_json(path, {"cell": cell.id, "error": type(error).__name__, "message": text[:500]})
         raise
 
 
@@ -69,15 +70,16 @@ def check_made(study: Study, cell: Cell) -> None:
     """Check that a merged cell has its checkpoint.
 
     Raises:
-        InputError: if not; the message has the command that merges it.
+        InputError: if it has none. The message contains the command that merges the cell.
     """
     if not cell.merger or (cell_folder(study, cell) / CellOutput.CHECKPOINT).is_file():
         return
     singles = [
-        one.id
-        for one in trainings_of(study)
-        if replace(one, architecture=MERGED, weighting=cell.merger, surgery=cell.surgery, on_test=cell.on_test) == cell
-        and one.architecture in SINGLE_TASKS
+        training.id
+        for training in trainings_of(study)
+        if replace(training, architecture=MERGED, weighting=cell.merger, surgery=cell.surgery, on_test=cell.on_test)
+        == cell
+        and training.architecture in SINGLE_TASKS
     ]
     surgery = f" --surgery {cell.surgery}" if cell.surgery else ""
     raise InputError(
@@ -91,36 +93,36 @@ def missing_models(study: Study) -> dict[Cell, str]:
 
 
 def _missing(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
-    found = {}
+    missing = {}
     for cell in cells:
         if not (cell_folder(study, cell) / paths.CellOutput.PROVENANCE).is_file():
-            found[cell] = training_failure(study, cell) or (NOT_MERGED if cell.merger else NOT_TRAINED)
+            missing[cell] = training_failure(study, cell) or (NOT_MERGED if cell.merger else NOT_TRAINED)
         elif not all(paths.rows_file(study, cell, dataset).is_file() for dataset in evaluated_on(study, cell.dataset)):
-            found[cell] = MERGED_NOT_EVALUATED if cell.merger else NOT_EVALUATED
+            missing[cell] = MERGED_NOT_EVALUATED if cell.merger else NOT_EVALUATED
         elif reason := outdated(study, cell):
-            found[cell] = reason
-    return found
+            missing[cell] = reason
+    return missing
 
 
 def missing_robust_models(study: Study) -> dict[Cell, str]:
     """Return the models without the robustness results that the study asks for, each with the reason."""
     cells = robust_models(study)
-    missing = _missing(study, cells)
-    found = {}
+    without_results = _missing(study, cells)
+    missing = {}
     for cell in cells:
-        if cell in missing:
-            found[cell] = missing[cell]
+        if cell in without_results:
+            missing[cell] = without_results[cell]
         elif not all(path.is_file() for path in paths.robustness_files(study, cell)):
-            found[cell] = robustness_failure(study, cell) or NO_ROBUSTNESS
+            missing[cell] = robustness_failure(study, cell) or NO_ROBUSTNESS
         elif reason := robustness_outdated(study, cell):
-            found[cell] = reason
-    return found
+            missing[cell] = reason
+    return missing
 
 
 def robustness_outdated(study: Study, cell: Cell) -> str:
     """Return why the stored robustness of a model is stale, or an empty string if it belongs to the present checkpoint."""
     tested = _value_in(paths.robustness_files(study, cell).provenance, "checkpoint_sha256")
-    if tested in (None, _of_training(study, cell, "checkpoint_sha256")):
+    if tested in (None, _value_in_provenance(study, cell, "checkpoint_sha256")):
         return ""
     return MERGED_CHECKPOINT if cell.merger else OTHER_CHECKPOINT
 
@@ -128,14 +130,14 @@ def robustness_outdated(study: Study, cell: Cell) -> str:
 def outdated(study: Study, cell: Cell) -> str:
     """Return why the stored results of a cell are stale, or an empty string if they are current.
 
-    A run that was stopped leaves old and new results next to each other.
+    Old and new results lie next to each other after a run was stopped.
     """
-    settings = _of_training(study, cell, "settings")
+    settings = _value_in_provenance(study, cell, "settings")
     if settings is not None and settings != masked_settings(cell_settings(study, cell)):
         return MERGED_OTHERWISE if cell.merger else OTHER_SETTINGS
-    if cell.merger and _other_sources(study, _of_training(study, cell, "merged_from") or {}):
+    if cell.merger and _other_sources(study, _value_in_provenance(study, cell, "merged_from") or {}):
         return OTHER_SOURCES
-    predicted = _of_training(study, cell, "predictions_sha256") or {}
+    predicted = _value_in_provenance(study, cell, "predictions_sha256") or {}
     for dataset, digest in predicted.items():
         scored = _value_in(paths.scores_file(study, cell, dataset), "predictions_sha256")
         if scored not in (None, digest):
@@ -144,20 +146,21 @@ def outdated(study: Study, cell: Cell) -> str:
 
 
 def _other_sources(study: Study, merged_from: Mapping[str, str]) -> bool:
-    """Return whether a model that this one was merged from was trained again, or is stale itself."""
+    """Return whether one of the models in `merged_from` was trained again since, or is stale itself."""
     trainings = {cell.id: cell for cell in trainings_of(study) if cell.id in merged_from}
     return any(
-        _of_training(study, cell, "checkpoint_sha256") not in (None, merged_from[name]) or bool(outdated(study, cell))
+        _value_in_provenance(study, cell, "checkpoint_sha256") not in (None, merged_from[name])
+        or bool(outdated(study, cell))
         for name, cell in trainings.items()
     )
 
 
-def _of_training(study: Study, cell: Cell, key: str) -> Any:
+def _value_in_provenance(study: Study, cell: Cell, key: str) -> Any:
     return _value_in(cell_folder(study, cell) / paths.CellOutput.PROVENANCE, key)
 
 
 def _value_in(path: Path, key: str) -> Any:
-    """Return the value of a key of a JSON file; None if the key or the file is absent or unreadable. Readers that need it raise."""
+    """Return the value of a key of a JSON file, or None if the key or the file is absent or unreadable."""
     try:
         return read_json(path).get(key)
     except (InputError, OSError):
@@ -165,19 +168,20 @@ def _value_in(path: Path, key: str) -> Any:
 
 
 def training_failure(study: Study, cell: Cell) -> str:
-    """Return why the last training of a cell failed; empty if it succeeded or still runs."""
+    """Return why the last training of a cell failed, or an empty string if it succeeded or still runs."""
     return _failure(paths.failure_file(study, cell), "merging failed" if cell.merger else "training failed")
 
 
 def robustness_failure(study: Study, cell: Cell) -> str:
-    """Return why the last robustness evaluation of a cell failed; empty if it succeeded or still runs."""
+    """Return why the last robustness evaluation of a cell failed, or an empty string if it succeeded or still runs."""
     return _failure(paths.robustness_failure_file(study, cell), "its robustness evaluation failed")
 
 
-def _failure(path: Path, what: str) -> str:
+def _failure(path: Path, failed: str) -> str:
+    """Return the recorded message of a failure after the words `failed`, or an empty string if no failure is recorded."""
     try:
-        return f"{what}: {read_json(path).get('message') or 'no message'}"
+        return f"{failed}: {read_json(path).get('message') or 'no message'}"
     except FileNotFoundError:
         return ""
     except (InputError, OSError, RecursionError):
-        return f"{what}; the reason is in {path}, which cannot be read"
+        return f"{failed}; the reason is in {path}, which cannot be read"

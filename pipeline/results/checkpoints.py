@@ -1,4 +1,4 @@
-"""Load checkpoints: each is compared with its provenance first, and base weights are looked for in the folders of the project."""
+"""Loads checkpoints after comparing them with their provenance, and searches the project's folders for base weights."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def load_cell(study: Study, cell: Cell) -> MultiTaskModel:
 
     Raises:
         FileNotFoundError: if the cell has no provenance, because it is not trained.
-        InputError: if the checkpoint is not the file that was trained.
-        SettingsError: if it cannot be loaded.
+        InputError: if the checkpoint is not the file that its provenance describes.
+        SettingsError: if the checkpoint cannot be loaded.
     """
     path = cell_folder(study, cell) / CellOutput.CHECKPOINT
     _compare(path, read_provenance(study, cell)["checkpoint_sha256"])
@@ -37,18 +37,18 @@ def load_file(path: Path, weights: Sequence[Path] = (), components: Sequence[str
     """Load a checkpoint that a user names, from this project or from elsewhere.
 
     Args:
-        path: the checkpoint; if a provenance.json lies next to it, it must belong to this file.
-        weights: files or folders where its frozen weights are looked for first; then data/weights and its own folder are.
-        components: Python modules that register components of its model; they are imported.
+        path: the checkpoint. A provenance.json next to it must describe this file.
+        weights: files or folders that are searched for its frozen weights before data/weights and the checkpoint's folder.
+        components: Python modules to import, which register components of its model.
 
     Raises:
-        InputError: if the provenance belongs to another file.
-        SettingsError: if it cannot be loaded.
+        InputError: if the provenance describes another file.
+        SettingsError: if the checkpoint cannot be loaded.
     """
-    about = path.with_name("provenance.json")
-    # The provenance describes only the file of this name, not for example a standalone copy in the same folder.
-    if path.name == "model.safetensors" and path.is_file() and about.is_file():
-        expected = read_json(about).get("checkpoint_sha256")
+    provenance_path = path.with_name("provenance.json")
+    # The provenance describes only the file of this name. A standalone copy in the same folder has another name.
+    if path.name == "model.safetensors" and path.is_file() and provenance_path.is_file():
+        expected = read_json(provenance_path).get("checkpoint_sha256")
         if isinstance(expected, str):
             _compare(path, expected)
     return load_checkpoint(path, [*weights, *project_weights(path)], components)
@@ -75,11 +75,12 @@ def write_standalone(checkpoint: Path, out: Path, weights: Sequence[Path] = (), 
 
 
 def _compare(path: Path, expected: str) -> None:
+    """Raise InputError if a checkpoint is missing or does not have the expected SHA-256."""
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint. Train the cell again, or run snakemake.")
-    found = sha256_of(path)
-    if found != expected:
+    actual = sha256_of(path)
+    if actual != expected:
         raise InputError(
-            f"{path}: its SHA-256 is {found[:12]}, but provenance.json next to it has {expected[:12]}: the file is damaged, or it is "
-            "another one. Restore it, or train the cell again. Nothing was replaced."
+            f"{path}: its SHA-256 is {actual[:12]}, but provenance.json next to it has {expected[:12]}: the file is damaged, or it is "
+            "another file. Restore it, or train the cell again. Nothing was replaced."
         )

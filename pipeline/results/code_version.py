@@ -1,4 +1,4 @@
-"""The version of the project's code that runs: the commit of its checkout, and whether files in it are changed."""
+"""The version of the running code: the commit of its checkout, and whether files in it are changed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[2]
-# Code and its environment. Left out: what steps write (results/, data/, dvc.lock, logs), tests, documents, params.yaml and studies/.
-# Provenance has the digest of the study, and `endoarss use` writes params.yaml.
-_WATCHED = (
+# Code and its environment. Files that steps write (results/, data/, dvc.lock, logs), tests and documents are left out. So are params.yaml,
+# which `endoarss use` writes, and studies/, because provenance has the digest of the study.
+_CODE_FILES = (
     *("corruptions", "endoarss", "reports", "pipeline", "Snakefile", "profiles"),
     *("pyproject.toml", "requirements.lock", "requirements.txt", "environment.yml"),
 )
@@ -26,31 +26,26 @@ def code_version(root: Path = _ROOT) -> dict[str, Any]:
         root: the folder that holds the packages.
 
     Returns:
-        commit and dirty. They are "unknown" and None if the code is not in a checkout of its own: if it is installed, or git is missing.
+        commit and dirty, or "unknown" and None if the code is not in its own checkout, because it is installed or git is missing.
     """
     try:
-        _git(
-            root, "ls-files", "--error-unmatch", "pipeline/__init__.py"
-        )  # fails in the repository of a user who installed the package there
-        changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *_WATCHED)
+        # This fails in the repository of a user who installed the package there.
+        _git(root, "ls-files", "--error-unmatch", "pipeline/__init__.py")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *_CODE_FILES)
         return {"commit": _git(root, "rev-parse", "HEAD"), "dirty": bool(changed)}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": "unknown", "dirty": None}
 
 
 def _git(root: Path, *arguments: str) -> str:
-    command = [
-        "git",
-        *_trust(root),
-        "--no-optional-locks",
-        *arguments,
-    ]  # a lock of the index would block other steps
+    # Without the option, a lock of the index would block other steps.
+    command = ["git", *_trust(root), "--no-optional-locks", *arguments]
     return _run(root, command).stdout.strip()
 
 
 @cache
 def _trust(root: Path) -> tuple[str, ...]:
-    """Return the option that lets git read a checkout of another user, and print that once; git refuses without it."""
+    """Return the option without which git refuses to read a checkout of another user, and print a note if it is needed."""
     try:
         _run(root, ["git", "rev-parse", "HEAD"])
     except subprocess.CalledProcessError as error:

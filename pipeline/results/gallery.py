@@ -20,25 +20,25 @@ SIZE = 3
 
 
 def shown_severities(severities: Sequence[int]) -> tuple[int, ...]:
-    """Return the severities in the gallery: the lowest, the middle and the highest of those that a study measures."""
-    found = sorted(severities)
-    return tuple(dict.fromkeys((found[0], found[len(found) // 2], found[-1])))
+    """Return the severities in the gallery: the lowest, the middle and the highest of a study's severities."""
+    ordered = sorted(severities)
+    return tuple(dict.fromkeys((ordered[0], ordered[len(ordered) // 2], ordered[-1])))
 
 
 def representative(split: Split, count: int) -> list[int]:
-    """Return the positions of the images with the most classes, at first one image per activity.
+    """Return the positions of the images with the most classes. The first positions have one image per activity.
 
     Args:
         split: the images.
         count: largest number of positions.
     """
-    richness = [len(set(np.unique(mask).tolist()) - {IGNORED}) for mask in split.masks]
-    ranked = sorted(range(len(richness)), key=lambda i: (-richness[i], split.frame_ids[i]))
+    class_counts = [len(set(np.unique(mask).tolist()) - {IGNORED}) for mask in split.masks]
+    ranked = sorted(range(len(class_counts)), key=lambda i: (-class_counts[i], split.frame_ids[i]))
     first_of_activity: dict[int, int] = {}
     for index in ranked:
         first_of_activity.setdefault(index if split.activities is None else int(split.activities[index]), index)
-    firsts = list(first_of_activity.values())
-    return [*firsts, *(index for index in ranked if index not in firsts)][:count]
+    selected = list(first_of_activity.values())
+    return [*selected, *(index for index in ranked if index not in selected)][:count]
 
 
 def write_gallery(path: Path, frame_ids: list[str], conditions: pd.DataFrame, masks: NDArray[np.uint8]) -> None:
@@ -65,7 +65,7 @@ def read_gallery(path: Path, classes: int = 256) -> tuple[list[str], dict[tuple[
 
     Args:
         path: gallery.npz.
-        classes: number of classes; masks hold smaller ids.
+        classes: number of classes, which all ids in masks are below.
 
     Raises:
         InputError: if the file is missing or not complete, or a mask holds an id that is not a class.

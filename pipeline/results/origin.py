@@ -1,4 +1,4 @@
-"""The origin of a checkpoint: what its header says about the training. Reading it imports no torch."""
+"""Reads the origin of a checkpoint, which is the part of its header that describes the training. This imports no torch."""
 
 from __future__ import annotations
 

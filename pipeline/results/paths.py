@@ -1,7 +1,7 @@
 """The paths of a study's files, used by rules, command line and `endoarss clean`.
 
 Every name that a step writes is declared: in results/<study> by `StudyOutput`, in the folder of a cell by `CellOutput`. `endoarss clean`
-takes all other files for the user's own.
+regards all other files as the user's own.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ REPRESENTATIONS = "representations.npz"
 DRAWN = frozenset({".png", ".pdf", ".jpg", ".csv", ".tex", ".json"})
 """The suffixes of figures and tables."""
 DONE, DECIDED_BY = "done.json", "decided_by.json"
-"""The files next to each result, see `pipeline.workflow.result`. If a folder holds several results, a name and a dot come before."""
-_BESIDE_DATASET = re.compile(r"(.+)\.(?:doctor(?:\.done|\.decided_by)?|provenance)\.json")
+"""The files next to each result, see `pipeline.workflow.result`. If a folder holds several results, their names begin with its name."""
+_FILE_OF_DATASET = re.compile(r"(.+)\.(?:doctor(?:\.done|\.decided_by)?|provenance)\.json")
 _VERSION = re.compile(r"[0-9a-f]{12}\.json")
 
 
@@ -105,18 +105,18 @@ def is_record(path: Path) -> bool:
 
 
 def is_study_file(path: Path) -> bool:
-    """Return whether a file has a name as `study_file` gives it; all others are the user's own."""
+    """Return whether a file has a name that `study_file` gives. All other files are the user's own."""
     return _VERSION.fullmatch(path.name) is not None
 
 
 def dataset_files(study: Study, dataset: str) -> list[Path]:
-    """Return the files that identify a built dataset; manifest.csv holds the digest of every image."""
+    """Return the files that identify a built dataset. manifest.csv holds the digest of every image."""
     folder = dataset_folder(study, dataset)
     return [folder / "manifest.csv", folder / DATASET_CARD]
 
 
 def dataset_provenance_file(study: Study, dataset: str) -> Path:
-    """Return the provenance file of a dataset. It lies next to the folder, whose content does not depend on who builds it when."""
+    """Return the provenance file of a dataset. It lies next to the folder, whose content must not depend on the time of the build."""
     folder = dataset_folder(study, dataset)
     return folder.with_name(f"{folder.name}.provenance.json")
 
@@ -129,7 +129,7 @@ def doctor_file(study: Study, dataset: str) -> Path:
 
 def dataset_of(path: Path) -> Path | None:
     """Return the folder of the dataset that a file lies next to, or None if its name does not belong to a dataset."""
-    match = _BESIDE_DATASET.fullmatch(path.name)
+    match = _FILE_OF_DATASET.fullmatch(path.name)
     return path.with_name(match[1]) if match else None
 
 
@@ -148,7 +148,7 @@ def generated_trees(study: Study) -> dict[str, Path]:
 
 
 def generated_done_file(root: Path) -> Path:
-    """Return the completion file of a generated tree; it holds the settings that the tree was made with."""
+    """Return the completion file of a generated tree, which holds the settings that the tree was made with."""
     return root / "generated.json"
 
 
@@ -163,13 +163,13 @@ def robustness_files(study: Study, cell: Cell) -> RobustnessFiles:
 
 
 def corrupted_folder(study: Study, dataset: str) -> Path:
-    """Return the folder of corrupted test images. Its name depends on the settings; studies share it."""
-    about = conditions_of(study).as_dict() | {"size": study.input_size}
-    return DATA / "corrupted" / f"{dataset_folder(study, dataset).name}-{digest(about)[:12]}"
+    """Return the folder of corrupted test images. Studies with the same settings share it, so its name depends on them."""
+    settings = conditions_of(study).as_dict() | {"size": study.input_size}
+    return DATA / "corrupted" / f"{dataset_folder(study, dataset).name}-{digest(settings)[:12]}"
 
 
 def corrupted_done_file(study: Study, dataset: str) -> Path:
-    """Return the completion file of the corrupted-image cache; it holds the settings that the images were made with."""
+    """Return the completion file of the corrupted-image cache, which holds the settings that the images were made with."""
     return corrupted_folder(study, dataset) / CORRUPTED_DONE
 
 
@@ -195,12 +195,12 @@ def representations_file(study: Study, group: MergingGroup) -> Path:
 
 
 def failure_file(study: Study, cell: Cell) -> Path:
-    """Return the file that says why the last training of a cell failed; the next training removes it."""
+    """Return the file that states why the last training of a cell failed. The next training removes it."""
     return cell_folder(study, cell) / CellOutput.FAILURE
 
 
 def robustness_failure_file(study: Study, cell: Cell) -> Path:
-    """Return the file that says why the last robustness evaluation of a cell failed; the next one removes it."""
+    """Return the file that states why the last robustness evaluation of a cell failed. The next evaluation removes it."""
     return cell_folder(study, cell) / CellOutput.ROBUSTNESS_FAILURE
 
 
@@ -210,7 +210,7 @@ def reference_folder(study: Study, dataset: str) -> Path:
 
 
 def reference_files(study: Study, dataset: str) -> dict[str, Path]:
-    """Return the files of each reference's saved rows on a dataset; references for activities only if it has activities."""
+    """Return the files of each reference's saved rows on a dataset, by reference. References for activities need activities."""
     stems = [name for name in names.REFERENCES if name == "all_background" or labels_of(study, dataset).activities]
     return {name: reference_folder(study, dataset) / f"{name}.parquet" for name in stems}
 
@@ -232,14 +232,14 @@ def results_provenance_file(study: Study) -> Path:
 
 def table_files(study: Study) -> list[Path]:
     """Return the files of all tables: CSV and LaTeX, or CSV alone for tables that are too long for print."""
-    long = [names.TABLE_PAIRS, names.TABLE_CLASSES, names.TABLE_CONFUSION]
-    long += [names.TABLE_ACTIVITIES] if datasets_with_activities(study) else []
+    csv_only = [names.TABLE_PAIRS, names.TABLE_CLASSES, names.TABLE_CONFUSION]
+    csv_only += [names.TABLE_ACTIVITIES] if datasets_with_activities(study) else []
     stems = [names.TABLE_DATASETS, *(names.table_of_dataset(dataset) for dataset in evaluated_datasets(study))]
     stems += _tables_five_and_six(study)
     stems.append(names.TABLE_COMPARISON)
     if robustness_cells(study):
         stems += [names.TABLE_ROBUSTNESS, names.TABLE_ROBUSTNESS_SUMMARY]
-        long.append(names.TABLE_ROBUSTNESS_CONDITIONS)
+        csv_only.append(names.TABLE_ROBUSTNESS_CONDITIONS)
     stems += [names.TABLE_MERGING, names.TABLE_SURGERY_RANKS] if merging_groups(study) else []
     stems += [*tables_against_paper(study), names.TABLE_CLAIMS] if study.compare_with_paper else []
     stems.append(names.TABLE_COST)
@@ -248,11 +248,13 @@ def table_files(study: Study) -> list[Path]:
     if leakage_pairs(study):
         stems.append(names.TABLE_LEAKAGE)
     pairs = [f"{name}.{kind}" for name in stems for kind in ("csv", "tex")]
-    return [results_folder(study) / StudyOutput.TABLES / name for name in (*pairs, *(f"{name}.csv" for name in long))]
+    return [
+        results_folder(study) / StudyOutput.TABLES / name for name in (*pairs, *(f"{name}.csv" for name in csv_only))
+    ]
 
 
 def tables_against_paper(study: Study) -> list[str]:
-    """Return the tables that compare a study's scores with the paper's, for those datasets and tables that the paper has."""
+    """Return the names of the tables that compare a study's scores with the paper's, as far as the paper has them."""
     stems = [names.table_of_dataset(dataset) for dataset in evaluated_datasets(study) if names.is_in_paper(dataset)]
     paper = PaperNames(study)
     models = (by_rank for dataset in study.datasets for by_rank in cells_by_rank(study, dataset))
@@ -280,12 +282,12 @@ def dataset_figures(study: Study) -> list[Path]:
     """Return the figures of the datasets: contact sheets as JPEG, others as PNG and PDF."""
     sheets = [results_folder(study) / StudyOutput.FIGURES / contact_sheet(dataset) for dataset in study.datasets]
     stems = [FIGURE_BALANCE, FIGURE_CLASSES] if datasets_with_activities(study) else [FIGURE_BALANCE]
-    return [*sheets, *_both(study, stems)]
+    return [*sheets, *_png_and_pdf(study, stems)]
 
 
 def leakage_figures(study: Study) -> list[Path]:
     """Return the figure of the similarity of test and training frames, as PNG and PDF."""
-    return _both(study, [FIGURE_LEAKAGE]) if leakage_datasets(study) else []
+    return _png_and_pdf(study, [FIGURE_LEAKAGE]) if leakage_datasets(study) else []
 
 
 def contact_sheet(dataset: str) -> str:
@@ -294,12 +296,12 @@ def contact_sheet(dataset: str) -> str:
 
 
 def datasets_with_activities(study: Study) -> list[str]:
-    """Return the datasets with activities; the first one if several hold the same frames under different splits."""
-    first: dict[tuple[object, ...], str] = {}
+    """Return the datasets with activities. If several hold the same frames under different splits, return the first of them."""
+    by_frames: dict[tuple[object, ...], str] = {}
     for dataset in study.datasets:
         if labels_of(study, dataset).activities:
-            first.setdefault((kind_name(study, dataset), *roots_of(study, dataset).values()), dataset)
-    return list(first.values())
+            by_frames.setdefault((kind_name(study, dataset), *roots_of(study, dataset).values()), dataset)
+    return list(by_frames.values())
 
 
 def similarity_file(study: Study) -> Path:
@@ -307,18 +309,19 @@ def similarity_file(study: Study) -> Path:
     return results_folder(study) / StudyOutput.FIGURES / f"{FIGURE_LEAKAGE}.json"
 
 
-def _both(study: Study, stems: list[str]) -> list[Path]:
+def _png_and_pdf(study: Study, stems: list[str]) -> list[Path]:
+    """Return the PNG and PDF files of figures."""
     return [results_folder(study) / StudyOutput.FIGURES / f"{name}.{kind}" for name in stems for kind in ("png", "pdf")]
 
 
 def history_figures(study: Study) -> dict[str, list[Path]]:
     """Return the figures of training histories, as PNG and PDF, by training dataset."""
     trained = dict.fromkeys(cell.dataset for cell in cells_of(study))
-    return {dataset: _both(study, [names.figure_of_history(dataset)]) for dataset in trained}
+    return {dataset: _png_and_pdf(study, [names.figure_of_history(dataset)]) for dataset in trained}
 
 
 def result_figures(study: Study) -> dict[str, list[Path]]:
-    """Return the figures that are drawn from results, as PNG and PDF, by name, without those that the study has no cells for."""
+    """Return the figures of results that the study has cells for, by name, each as PNG and PDF."""
     datasets = evaluated_datasets(study)
     stems = [names.FIGURE_TASKS] if task_pairs(study) else []
     stems += [names.FIGURE_SEGMENTATION] if segments(study) else []
@@ -328,13 +331,13 @@ def result_figures(study: Study) -> dict[str, list[Path]]:
     stems += [names.figure_of_classes(dataset) for dataset in datasets]
     stems += [names.figure_of_confusion(dataset) for dataset in datasets]
     stems += [names.figure_of_history(dataset) for dataset in history_figures(study)]
-    return {name: _both(study, [name]) for name in stems}
+    return {name: _png_and_pdf(study, [name]) for name in stems}
 
 
 def figure_files(study: Study) -> list[Path]:
     """Return the files of all figures."""
-    drawn = [path for paths in result_figures(study).values() for path in paths]
-    return [*drawn, *dataset_figures(study), *leakage_figures(study)]
+    of_results = [path for paths in result_figures(study).values() for path in paths]
+    return [*of_results, *dataset_figures(study), *leakage_figures(study)]
 
 
 def report_file(study: Study) -> Path:

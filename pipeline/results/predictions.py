@@ -33,14 +33,14 @@ class SavedPredictions:
 
 
 def write_predictions(path: Path, predictions: SavedPredictions) -> None:
-    """Write predictions as npz; the same predictions give the same bytes.
+    """Write predictions as .npz. The same predictions give the same bytes.
 
     Args:
         path: a temporary file of `whole_files`, which moves it to its place with the other files of the step.
-        predictions: predictions that `what_is_wrong` has nothing to say about.
+        predictions: valid predictions, for which `what_is_wrong` returns "".
     """
-    named = {"activity": predictions.activity, "confidence": predictions.confidence, "masks": predictions.masks}
-    arrays = {name: values for name, values in named.items() if values is not None}
+    by_name = {"activity": predictions.activity, "confidence": predictions.confidence, "masks": predictions.masks}
+    arrays = {name: values for name, values in by_name.items() if values is not None}
     with path.open("wb") as stream:
         np.savez_compressed(stream, frame_id=np.array(predictions.frame_ids), **arrays)  # type: ignore[arg-type]
 
@@ -51,29 +51,31 @@ def read_predictions(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> 
     Args:
         path: the .npz file.
         frame_ids: ids of the images.
-        labels: classes and activities of their dataset; every value must be one of them.
+        labels: classes and activities of their dataset. Every value must be one of their ids.
 
     Raises:
         InputError: if the file is missing or damaged, an image is missing, or a value is out of range.
     """
-    again = "Run snakemake, or: endoarss evaluate --again."
+    remedy = "Run snakemake, or: endoarss evaluate --again."
     try:
         stored = read_arrays(path)
-        place = {name: index for index, name in enumerate(stored["frame_id"].tolist())}
-        positions = [place[frame_id] for frame_id in frame_ids]
-        found = {name: stored[name][positions] for name in ("activity", "confidence", "masks") if name in stored}
+        index_of = {name: index for index, name in enumerate(stored["frame_id"].tolist())}
+        positions = [index_of[frame_id] for frame_id in frame_ids]
+        selected = {name: stored[name][positions] for name in ("activity", "confidence", "masks") if name in stored}
     except (InputError, LookupError, TypeError, ValueError) as error:
         reason = str(error).removeprefix(f"{path}: ") if isinstance(error, InputError) else error
-        raise InputError(f"{path}: no saved predictions of these images ({reason}). {again}") from None
-    predictions = SavedPredictions(list(frame_ids), found.get("activity"), found.get("confidence"), found.get("masks"))
+        raise InputError(f"{path}: no saved predictions of these images ({reason}). {remedy}") from None
+    predictions = SavedPredictions(
+        list(frame_ids), selected.get("activity"), selected.get("confidence"), selected.get("masks")
+    )
     wrong = what_is_wrong(predictions, labels)
     if wrong:
-        raise InputError(f"{path}: {wrong}. {again}")
+        raise InputError(f"{path}: {wrong}. {remedy}")
     return predictions
 
 
 def what_is_wrong(predictions: SavedPredictions, labels: LabelSet) -> str:
-    """Return which values are out of range, with the first image that has one; "" if all are in range.
+    """Return a text on the first image with a value of the wrong type or out of range, or "" if there is none.
 
     Args:
         predictions: predictions for images of one dataset.
@@ -93,9 +95,11 @@ def what_is_wrong(predictions: SavedPredictions, labels: LabelSet) -> str:
         if name == "masks" and values.dtype != np.uint8:
             return f"masks are {values.dtype}; expected uint8"
         flat = values.reshape(count, math.prod(values.shape[1:]))
-        fine = ((flat >= low) & (flat <= high)).all(axis=1)  # False for NaN
-        if not fine.all():
-            row = int(fine.argmin())
-            odd = next(value for value in flat[row].tolist() if not low <= value <= high)
-            return f"{name} of the image {predictions.frame_ids[row]!r} holds {odd}; expected {low} to {round(high)}"
+        valid = ((flat >= low) & (flat <= high)).all(axis=1)  # False for NaN
+        if not valid.all():
+            row = int(valid.argmin())
+            invalid = next(value for value in flat[row].tolist() if not low <= value <= high)
+            return (
+                f"{name} of the image {predictions.frame_ids[row]!r} holds {invalid}; expected {low} to {round(high)}"
+            )
     return ""

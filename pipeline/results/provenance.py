@@ -1,4 +1,4 @@
-"""Provenance of a result: study, code, data, software, device, time and command. Written by steps, read by reports."""
+"""Provenance of a result: study, code, data, software, device, time and command. Steps write it, and reports read it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from pipeline.study.fingerprints import study_digest
 from pipeline.study.folders import cell_folder, dataset_folder
 from pipeline.study.models import Study
 
-_LEARNING = ("torch", "torchvision", "timm")
-_IMAGES = ("numpy", "opencv-python-headless", "imagecorruptions-imaug", "scipy", "numba", "pillow")
-_PACKAGES = (*_LEARNING, *_IMAGES, "pandas", "pyarrow")
+_LEARNING_PACKAGES = ("torch", "torchvision", "timm")
+_IMAGE_PACKAGES = ("numpy", "opencv-python-headless", "imagecorruptions-imaug", "scipy", "numba", "pillow")
+_PACKAGES = (*_LEARNING_PACKAGES, *_IMAGE_PACKAGES, "pandas", "pyarrow")
 _command: list[str] = []
 
 
@@ -37,7 +37,7 @@ def note_command(words: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class RunStart:
-    """The start of a step: time, a monotonic counter, and the version of the code, because a checkout may change while the step runs."""
+    """The start of a step: its time, a counter in seconds, and the version of the code, which may change while the step runs."""
 
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     counter: float = field(default_factory=time.perf_counter)
@@ -58,7 +58,7 @@ def about_run(study: Study, started: RunStart, datasets: Iterable[str], with_mod
         study: the study of the step.
         started: the start of the step.
         datasets: names of the built datasets that the result comes from.
-        with_model: whether a model ran; if not, torch is not imported and no GPU is named.
+        with_model: whether a model ran. If not, torch is not imported and no GPU is named.
     """
     return {
         "study": study.name,
@@ -88,7 +88,7 @@ NO_MODEL = f"CPU ({platform.machine()}), no model"
 
 
 def software() -> dict[str, Any]:
-    """Return what decides the bits of a model's predictions besides code and data: versions of Python and packages, and the device."""
+    """Return the versions of Python and packages, and the device. Besides code and data, they decide the bits of predictions."""
     import torch
 
     from endoarss.devices import choose_device
@@ -103,18 +103,18 @@ def _packages() -> dict[str, Any]:
 
 
 def processor_name() -> str:
-    """Return the model of the processor, or "unknown". Kernels, and with them the last bits of results, depend on it."""
+    """Return the model of the processor, or "unknown". The last bits of results depend on it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or "unknown"
+    model_names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(model_names, "") or platform.processor() or "unknown"
 
 
 def image_packages() -> dict[str, str]:
     """Return the versions of the packages that decide how images are read and corrupted, and how predictions are measured."""
-    return {name: _version(name) for name in _IMAGES}
+    return {name: _version(name) for name in _IMAGE_PACKAGES}
 
 
 def _version(package: str) -> str:
@@ -132,18 +132,18 @@ def read_provenance(study: Study, cell: Cell) -> dict[str, Any]:
         InputError: if its content is not valid.
     """
     path = cell_folder(study, cell) / CellOutput.PROVENANCE
-    about = read_json(path)
-    missing = sorted(set(TYPES) - set(about))
+    provenance = read_json(path)
+    missing = sorted(set(TYPES) - set(provenance))
     if missing:
         raise InputError(
-            f"{path}: lacks {', '.join(missing)}; another version wrote it. Train the cell again, or run snakemake."
+            f"{path}: lacks {', '.join(missing)}, because another version wrote it. Train the cell again, or run snakemake."
         )
     for key, kind in TYPES.items():
-        if not isinstance(about[key], (int, float) if kind is float else kind):
+        if not isinstance(provenance[key], (int, float) if kind is float else kind):
             raise InputError(
-                f"{path}: {key} is {str(about[key])[:40]!r}; expected {kind.__name__}. Train the cell again, or run snakemake."
+                f"{path}: {key} is {str(provenance[key])[:40]!r}; expected {kind.__name__}. Train the cell again, or run snakemake."
             )
-    return about
+    return provenance
 
 
 TYPES: dict[str, type] = {

@@ -1,4 +1,4 @@
-"""The page of columns of results.parquet and of saved rows, written from the lists of columns and metrics.
+"""Writes the page on the columns of results.parquet and of saved rows, from the lists of columns and metrics.
 
 Run `python -m pipeline.results.reference` to write it again.
 """
@@ -24,7 +24,7 @@ RESULTS: Mapping[str, str] = {
     "backbone_label": "Name of the backbone in tables.",
     "architecture": "Name of the architecture; for a reference, the name of the reference.",
     "weighting": "Name of the weighting; empty for merged models and references.",
-    "weights_source": "Where the backbone's first weights are from: `none`, `hub`, `file` or `generated`.",
+    "weights_source": "Source of the backbone's initial weights: `none`, `hub`, `file` or `generated`.",
     "weights_sha256": "SHA-256 of these weights; empty if there are none.",
     "variant": "Last part of the cell's id, for example `r4-s0`: rank of the adapters, seed, and how the epoch was selected.",
     "merger": "Name of the merger; empty for models that were trained.",
@@ -41,23 +41,23 @@ RESULTS: Mapping[str, str] = {
     "resolution": "Side of the input in pixels.",
     "protocol": "How the metrics are computed: `standard` or `authors_code`.",
     "metric": "Name of the metric, see [metrics](#metrics).",
-    "class": "Class or activity that the score is of; empty for the score over all of them.",
-    "value": "The score. Shares are from 0 to 1, distances are in pixels of `resolution`. Empty where the score is not defined.",
-    "n": "Number of images that the score was computed from; for a class, those that have it.",
+    "class": "Class or activity of the score; empty for the score over all of them.",
+    "value": "The score. Shares are from 0 to 1, distances are in pixels of `resolution`. Empty if the score is not defined.",
+    "n": "Number of images that the score was computed from. For a class, the number of images that have it.",
 }
 """Meaning of each column of results.parquet."""
 
 _ABOUT_IMAGE = {
     "frame_id": "Id of the image in the dataset's manifest.csv.",
-    "sequence": "Video sequence that the image is from; empty if it is not known.",
+    "sequence": "Video sequence of the image; empty if it is not known.",
 }
 _ACTIVITY = {
     "activity_true": "Id of the true activity.",
     "activity_predicted": "Id of the predicted activity.",
-    "activity_confidence": "Probability that the model gave to the predicted activity. Only where it is known.",
+    "activity_confidence": "Probability of the predicted activity. The column is absent if it is not known.",
 }
 _COUNTED = {
-    "both": "Pixels of class i in truth and prediction at once.",
+    "both": "Pixels of class i in both truth and prediction.",
     "truth": "Pixels of class i in the truth.",
     "predicted": "Pixels of class i in the prediction.",
 }
@@ -76,13 +76,13 @@ _CONDITION = {name: RESULTS[name] for name in ("corruption", "severity", "mask_w
 
 _HEAD = """# Columns of result files
 
-Read `results.parquet` with pandas to compute figures of your own: [the tutorial](../tutorials/pandas.md) shows how. This page is generated
+Read `results.parquet` with pandas to compute your own figures, as [the tutorial](../tutorials/pandas.md) shows. This page is generated
 by `python -m pipeline.results.reference`.
 
 ## results.parquet
 
-`results/<study>/results.parquet` has one row per measurement: one metric of one model, over all classes or of one of
-them, under one condition.
+`results/<study>/results.parquet` has one row per measurement: one metric of one model under one condition, over all classes or
+of one class.
 """
 _ROWS = """
 ## Saved rows
@@ -93,13 +93,13 @@ Each evaluation saves one row per image, so every score can be computed again wi
 - `cells/<id>/robustness/per_image.parquet` holds the same images under each corruption and severity.
 
 Ids of classes and activities count from 0, in the order of the dataset's `dataset.json`; class 0 is the background. `<i>` stands for
-the id of a class. Distances and similarities exist for foreground classes alone. They are empty (NaN) where the class is in neither mask.
+the id of a class. Distances and similarities exist only for foreground classes. They are empty (NaN) if the class is in neither mask.
 """
 _METRICS = """
 ## Metrics
 
-The column `metric` holds these names. Values of unit % are stored as shares from 0 to 1. [Metrics and protocols](../protocols.md)
-defines each of them.
+The column `metric` holds these names. Values with the unit % are stored as shares from 0 to 1.
+[Metrics and protocols](../protocols.md) defines each metric.
 """
 
 
@@ -113,9 +113,9 @@ def columns_page() -> str:
     parts = [_HEAD, _table(("column", "meaning"), results), _ROWS, _table(("column", "meaning"), _saved_columns())]
     parts.append(_METRICS)
     for protocol, metrics in METRICS.items():
-        rows = [_about(metric) for metric in metrics]
+        rows = [_metric_row(metric) for metric in metrics]
         parts.append(
-            f"\n### Protocol {protocol}\n\n{_table(('metric', 'in tables', 'unit', 'better', 'given for'), rows)}"
+            f"\n### Protocol {protocol}\n\n{_table(('metric', 'in tables', 'unit', 'better', 'computed for'), rows)}"
         )
         if protocol == STANDARD:
             parts.append(
@@ -127,18 +127,18 @@ def columns_page() -> str:
 
 def _saved_columns() -> Iterable[tuple[str, str]]:
     counted = {f"{name}_<i>": _COUNTED[name] for name in COUNTED}
-    measured = {f"{name}_<i>": _MEASURED[name] for one in MEASUREMENTS for name in one.names}
-    every = {**_ABOUT_IMAGE, **_ACTIVITY, **counted, **measured, **_OF_MASK, **_CONDITION}
-    return [(f"`{name}`", meaning) for name, meaning in every.items()]
+    measured = {f"{name}_<i>": _MEASURED[name] for measurement in MEASUREMENTS for name in measurement.names}
+    columns = {**_ABOUT_IMAGE, **_ACTIVITY, **counted, **measured, **_OF_MASK, **_CONDITION}
+    return [(f"`{name}`", meaning) for name, meaning in columns.items()]
 
 
-def _about(metric: Metric) -> tuple[str, ...]:
+def _metric_row(metric: Metric) -> tuple[str, ...]:
     labels = "each activity" if metric.of_activities else "each class"
     whole = "all" if metric.whole else ""
-    given = " and ".join(part for part in (whole, labels if metric.of_labels else "") if part)
+    levels = " and ".join(part for part in (whole, labels if metric.of_labels else "") if part)
     better = "higher" if metric.higher_is_better else "lower"
-    spread = metric.whole is not None and not metric.shown  # the ± of another score is not a score itself
-    return f"`{metric.name}`", metric.title, metric.unit, "" if spread else better, given
+    spread = metric.whole is not None and not metric.shown  # a spread (±) of another score is not a score itself
+    return f"`{metric.name}`", metric.title, metric.unit, "" if spread else better, levels
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

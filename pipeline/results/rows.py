@@ -1,4 +1,4 @@
-"""Read the saved rows of a study, and refuse rows of other test splits, conditions or tasks than the study's."""
+"""Reads the saved rows of a study, and refuses rows of other test splits, conditions or tasks than the study's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.study.models import Study
 
 
 def frames_tested(study: Study, dataset: str) -> dict[str, str]:
-    """Return the activity of each frame of a dataset's test split by frame id; "" if the dataset has no activities."""
+    """Return the activity of each frame of a dataset's test split, by frame id. It is "" if the dataset has no activities."""
     rows = read_manifest(dataset_folder(study, dataset))
     return {row["frame_id"]: row["activity"] for row in rows if row["split"] == "test"}
 
@@ -57,12 +57,12 @@ def robust_rows(study: Study, cell: Cell, frames: Mapping[str, str] | None = Non
         raise InputError(f"{path}: lacks the column(s) {', '.join(CONDITION)}. Evaluate the cell's robustness again.")
     _check_tasks(study, cell, cell.dataset, path, rows)
     _check_activities(study, cell.dataset, path, rows, frames)
-    found = rows.groupby(CONDITION).size()
+    counts = rows.groupby(CONDITION).size()
     for condition in _conditions(study, "truth_0" in rows):
-        if found.get(condition, 0) != len(frames):
+        if counts.get(condition, 0) != len(frames):
             name, severity, _ = condition
             raise InputError(
-                f"{path}: {found.get(condition, 0)} of {len(frames)} images under {name or 'clean'}, severity {severity}. Evaluate the "
+                f"{path}: {counts.get(condition, 0)} of {len(frames)} images under {name or 'clean'}, severity {severity}. Evaluate the "
                 "cell's robustness again, or run snakemake."
             )
     return rows
@@ -81,16 +81,17 @@ def reference_rows(study: Study, dataset: str, frames: Mapping[str, str] | None 
 
 
 def _conditions(study: Study, masks: bool) -> list[tuple[str, int, bool]]:
+    """Return the conditions of a study as (corruption, severity, mask_warped). Only models with masks have conditions without warping."""
     settings = conditions_of(study)
-    under = [(name, severity) for name in settings.corruptions for severity in settings.severities]
-    unmoved = [(name, severity, False) for name, severity in under if masks and moves_pixels(name)]
-    return [("", 0, True), *((name, severity, True) for name, severity in under), *unmoved]
+    corrupted = [(name, severity) for name in settings.corruptions for severity in settings.severities]
+    unmoved = [(name, severity, False) for name, severity in corrupted if masks and moves_pixels(name)]
+    return [("", 0, True), *((name, severity, True) for name, severity in corrupted), *unmoved]
 
 
 def _check_tasks(study: Study, cell: Cell, dataset: str, path: Path, rows: pd.DataFrame) -> None:
     predicts = cell.architecture != "single_segmentation" and bool(labels_of(study, dataset).activities)
-    for wanted, column in ((predicts, "activity_true"), (cell.architecture != "single_activity", "truth_0")):
-        if wanted and column not in rows:
+    for solves_task, column in ((predicts, "activity_true"), (cell.architecture != "single_activity", "truth_0")):
+        if solves_task and column not in rows:
             raise InputError(
                 f"{path}: lacks the column(s) {column} of a task that {cell.id} solves. Evaluate the cell again."
             )
@@ -100,8 +101,8 @@ def _check_activities(study: Study, dataset: str, path: Path, rows: pd.DataFrame
     if "activity_true" not in rows:
         return
     names = labels_of(study, dataset).activities
-    place = {name: index for index, name in enumerate(names)}
-    expected = rows["frame_id"].map({frame: place.get(activity, -1) for frame, activity in frames.items()})
+    index_of = {name: index for index, name in enumerate(names)}
+    expected = rows["frame_id"].map({frame: index_of.get(activity, -1) for frame, activity in frames.items()})
     for row in np.flatnonzero(rows["activity_true"].to_numpy() != expected.to_numpy())[:1]:
         frame, index = rows["frame_id"].iloc[row], int(rows["activity_true"].iloc[row])
         raise InputError(

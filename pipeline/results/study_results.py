@@ -1,4 +1,4 @@
-"""The saved results of a study. A command makes one `StudyResults` and passes it to all reports, so that each file is read once."""
+"""The saved results of a study. A command passes one `StudyResults` to all reports, so that each file is read once."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ T = TypeVar("T")
 class StudyResults:
     """The results in the folder of a study, as they were when they were first read.
 
-    Rows of clean images stay in memory: 1 MB per model and dataset in the paper's study. Rows under corruption are a hundred times as
-    many, so only their reductions stay.
+    Rows of clean images stay in memory: 1 MB per model and dataset in the paper's study. There are a hundred times as many rows under
+    corruption, so only their reductions stay.
     """
 
     def __init__(
         self, study: Study, reductions: Mapping[Reduction[Any], Collection[Cell]] = MappingProxyType({})
     ) -> None:
-        """Prepare for reading; nothing is read yet.
+        """Store which reductions to compute. Files are read when they are needed.
 
         Args:
             study: the study.
@@ -50,14 +50,14 @@ class StudyResults:
         """Return the value of a function of these results. It is computed once for the same arguments.
 
         Args:
-            compute: a function of a module; it is called with these results and the arguments.
+            compute: a function of a module, which is called with these results and the arguments.
             args: hashable arguments.
         """
         key = (compute, *args)
         if key not in self._computed:
             self._computed[key] = compute(self, *args)
-        found: T = self._computed[key]
-        return found
+        value: T = self._computed[key]
+        return value
 
     def reduced(self, cell: Cell, reduction: Reduction[T]) -> T:
         """Return the value of a reduction of a model's rows under corruption.
@@ -67,15 +67,15 @@ class StudyResults:
         """
         if (reduction, cell) not in self._reduced:
             rows = robust_rows(self.study, cell, self.frames(cell.dataset))
-            named = (one for one, cells in self._reductions.items() if cell in cells)
-            for one in dict.fromkeys((*named, reduction)):
-                self._reduced[one, cell] = one(self, cell, rows)
-        found: T = self._reduced[reduction, cell]
-        return found
+            needed = (other for other, cells in self._reductions.items() if cell in cells)
+            for reduce in dict.fromkeys((*needed, reduction)):
+                self._reduced[reduce, cell] = reduce(self, cell, rows)
+        value: T = self._reduced[reduction, cell]
+        return value
 
     def release(self, reduction: Reduction[Any]) -> None:
-        """Remove the values of a reduction that is not needed any more from memory."""
-        self._reduced = {key: made for key, made in self._reduced.items() if key[0] != reduction}
+        """Remove the values of a reduction from memory, because it is not needed any more."""
+        self._reduced = {key: value for key, value in self._reduced.items() if key[0] != reduction}
 
     @cached_property
     def missing_models(self) -> Mapping[Cell, str]:
@@ -161,7 +161,7 @@ class StudyResults:
 
     @cached_property
     def compared_table(self) -> pd.DataFrame:
-        """The rows of `table` that tables compare: those of the study's cells and of references."""
+        """The rows of `table` that tables compare, which belong to the study's cells and to references."""
         return comparable_rows(self.table, self.study.training.select_on)
 
 

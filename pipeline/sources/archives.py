@@ -28,12 +28,12 @@ from pipeline.io.raw_trees import walk
 
 MAX_BYTES = 500 << 30  # the largest download has 40 GB
 MAX_FILES = 500_000
-MAX_DIRECTORY_BYTES = 128 << 20  # names and sizes of the files, which are held in memory
+MAX_DIRECTORY_BYTES = 128 << 20  # the archive's list of files, which is held in memory
 MAX_DEPTH = 3  # archives inside archives
-MAX_RATIO = 1000  # deflate reaches at most 1,032; images about 1
-_LITTER = ("__MACOSX", ".DS_Store")
+MAX_RATIO = 1000  # bytes per compressed byte: deflate reaches at most 1,032, images about 1
+_SYSTEM_NAMES = ("__MACOSX", ".DS_Store")  # macOS adds them to archives
 _CHUNK = 1 << 20
-_LONGEST_NAME = 255  # bytes that file systems allow
+_LONGEST_NAME = 255  # in bytes, the limit of file systems
 
 
 def prepare_root(root: Path) -> Path:
@@ -62,13 +62,13 @@ def prepare_root(root: Path) -> Path:
 
 
 def _extract_once(archive: Path) -> None:
-    """Extract an archive into the folder that contains it; if several processes try, one does it and the others wait."""
+    """Extract an archive into the folder that contains it. If several processes try, one extracts and the others wait."""
     lock = archive.with_name(f".{archive.name}.lock")
     try:
         # The tree may hold a pipe or a link of this name; these flags neither wait for a pipe nor write through a link.
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with os.fdopen(os.open(lock, flags, 0o666), "wb", buffering=0) as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
+        with os.fdopen(os.open(lock, flags, 0o666), "wb", buffering=0) as lock_file:
+            fcntl.flock(lock_file, fcntl.LOCK_EX)
             for partial in archive.parent.glob(f".{glob.escape(archive.stem)}.*.partial"):
                 shutil.rmtree(partial)  # a killed run left it
             if not is_extracted(archive):
@@ -100,7 +100,7 @@ def is_extracted(archive: Path) -> bool:
     if archive.with_suffix("").is_dir():
         return True
     with _open(archive) as opened:
-        files = [info for info in opened.infolist() if not info.is_dir() and not _is_litter(info)]
+        files = [info for info in opened.infolist() if not info.is_dir() and not _is_system_file(info)]
     return bool(files) and all(archive.parent.joinpath(*_safe_parts(archive, info)).exists() for info in files)
 
 
@@ -114,12 +114,12 @@ def extract(archive: Path, target: Path) -> None:
         InputError: if an entry is not accepted; the message names the archive and the entry.
     """
     with _open(archive) as opened:
-        entries = [info for info in opened.infolist() if not info.is_dir() and not _is_litter(info)]
-        _check(archive, entries)
+        entries = [info for info in opened.infolist() if not info.is_dir() and not _is_system_file(info)]
+        _check_entries(archive, entries)
         try:
             with whole_folder(target) as partial:
                 for info in tqdm(entries, desc=f"extract {archive.name}", unit="file", mininterval=1.0):
-                    _write(opened, archive, info, partial.joinpath(*_safe_parts(archive, info)))
+                    _write_entry(opened, archive, info, partial.joinpath(*_safe_parts(archive, info)))
         except OSError as error:
             raise InputError(f"{archive}: cannot be extracted. {explained(error)}") from None
 
@@ -130,11 +130,11 @@ def _open(archive: Path) -> Iterator[zipfile.ZipFile]:
         stream = open_regular(archive)
     except OSError as error:
         raise InputError(f"{archive}: not a readable .zip ({error.strerror}).") from None
-    with stream, _read(archive, stream) as opened:
+    with stream, _open_zip(archive, stream) as opened:
         yield opened
 
 
-def _read(archive: Path, stream: BufferedReader) -> zipfile.ZipFile:
+def _open_zip(archive: Path, stream: BufferedReader) -> zipfile.ZipFile:
     try:
         size = _directory_bytes(stream)
         if size > MAX_DIRECTORY_BYTES:
@@ -165,11 +165,12 @@ def _directory_bytes(stream: BufferedReader) -> int:
     return max(size for size in sizes if size != 0xFFFFFFFF)
 
 
-def _is_litter(info: zipfile.ZipInfo) -> bool:
-    return any(part in _LITTER for part in PurePosixPath(info.filename).parts)
+def _is_system_file(info: zipfile.ZipInfo) -> bool:
+    return any(part in _SYSTEM_NAMES for part in PurePosixPath(info.filename).parts)
 
 
 def _safe_parts(archive: Path, info: zipfile.ZipInfo) -> tuple[str, ...]:
+    """Return the parts of an entry's path. Raise InputError if the path leaves the folder or has too long a name."""
     name = info.filename.replace("\\", "/")
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or ":" in parts[0] or "\0" in name:
@@ -183,7 +184,8 @@ def _safe_parts(archive: Path, info: zipfile.ZipInfo) -> tuple[str, ...]:
     return parts
 
 
-def _check(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
+def _check_entries(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
+    """Raise InputError if an entry is not accepted, or if there is no space for all entries."""
     if not entries:
         raise InputError(f"{archive}: contains no file.")
     if len(entries) > MAX_FILES:
@@ -193,8 +195,8 @@ def _check(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
         parts = _safe_parts(archive, info)
         other = seen.setdefault(tuple(part.casefold() for part in parts), info.filename)
         if other != info.filename or (kind := stat.S_IFMT(info.external_attr >> 16)) not in (0, stat.S_IFREG):
-            what = f"is the same as {other!r}" if other != info.filename else f"is not a regular file (mode {kind:o})"
-            raise InputError(f"{archive}: the entry {info.filename!r} {what}; nothing is extracted.")
+            fault = f"is the same as {other!r}" if other != info.filename else f"is not a regular file (mode {kind:o})"
+            raise InputError(f"{archive}: the entry {info.filename!r} {fault}; nothing is extracted.")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             # For other methods zipfile does not limit the size of one read.
             raise InputError(
@@ -213,7 +215,7 @@ def _check(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
         raise InputError(f"{archive}: {total:,} bytes when extracted; there is space for {min(MAX_BYTES, free):,}.")
 
 
-def _write(opened: zipfile.ZipFile, archive: Path, info: zipfile.ZipInfo, path: Path) -> None:
+def _write_entry(opened: zipfile.ZipFile, archive: Path, info: zipfile.ZipInfo, path: Path) -> None:
     remaining = info.file_size
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 _RELEASED = "the authors of EndoARSS, https://github.com/gkw0010/EndoARSS"
 _VQLA = "https://github.com/longbai1006/Surgical-VQLA (EndoVis-18-VQLA and EndoVis-17-VQLA)"
 
-# Your own frames: the single folder or the folder of images, the folder of masks, the CSV.
+# Source names of your own frames: the folder of the images (or of all files), the folder of the masks, and the labels CSV.
 PLAIN, PLAIN_MASKS, PLAIN_LABELS = "plain", "plain_masks", "plain_labels"
 
 CONTACTS: Mapping[str, str] = {

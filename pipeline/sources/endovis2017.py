@@ -27,7 +27,7 @@ from pipeline.sources.official_crop import crop_window
 
 WHERE_TO_ASK = CONTACTS["endovis2017"]
 
-# Type ids of the challenge by a word in the irregular folder names. The order matters because the first match is used.
+# Type ids of the challenge by a word in the folder names, which are irregular. The first word that matches is used.
 _TYPE_BY_FOLDER = (
     ("bipolar", 1),
     ("prograsp", 2),
@@ -61,7 +61,7 @@ class Frame2017:
     """One frame with the files of its ground truth, in any of the layouts.
 
     Attributes:
-        by_instrument: masks of parts by type id; 0 for a folder of an unknown instrument, which only the types need.
+        by_instrument: masks of single instruments by type id. Masks of unknown instruments have the id 0 and are used for parts only.
         types: mask of the types of all instruments.
         parts: mask of the parts of all instruments.
     """
@@ -113,7 +113,7 @@ def read_tree(root: Path) -> Tree2017:
     if not root.is_dir():
         raise InputError(f"{root}: no such folder. EndoVis 2017 is expected here; it is available from {WHERE_TO_ASK}.")
     frames: dict[tuple[str, int], Frame2017] = {}
-    truths: list[tuple[str, Path]] = []
+    truth_folders: list[tuple[str, Path]] = []
     for path, folders, _ in walk(root):
         # The VQLA edition has its own left_frames with smaller JPEGs.
         folders[:] = [folder for folder in folders if not VQLA_FOLDER.match(folder)]
@@ -124,25 +124,25 @@ def read_tree(root: Path) -> Tree2017:
                 other = frames.setdefault((frame.sequence, frame.number), frame)
                 if other is not frame:
                     raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every download once.")
-        elif path.name in _TRUTHS:
+        elif path.name in _TRUTH_FOLDERS:
             owner = path.parent if path.parent.name != "gt" else path.parent.parent
-            truths.append((owner.name, path))
-        if path.name in ("left_frames", "right_frames", *_TRUTHS):
+            truth_folders.append((owner.name, path))
+        if path.name in ("left_frames", "right_frames", *_TRUTH_FOLDERS):
             folders[:] = []
     if not frames:
         raise InputError(
             f"{root}: contains no left_frames/frame*.png. Expected the folders of EndoVis 2017 "
             f"(instrument_dataset_1/left_frames/frame000.png); they are available from {WHERE_TO_ASK}."
         )
-    unmatched = [path for sequence, folder in sorted(truths) for path in _add_truth(frames, sequence, folder)]
+    unmatched = [path for sequence, folder in sorted(truth_folders) for path in _add_masks(frames, sequence, folder)]
     notes = jpeg_note((frame.image for frame in frames.values()), root)
     return Tree2017(dict(sorted(frames.items())), tuple(unmatched), notes)
 
 
-_TRUTHS = ("ground_truth", "TypeSegmentation", "PartsSegmentation", "ground_truth_merged_parts")
+_TRUTH_FOLDERS = ("ground_truth", "TypeSegmentation", "PartsSegmentation", "ground_truth_merged_parts")
 
 
-def _add_truth(frames: dict[tuple[str, int], Frame2017], sequence: str, folder: Path) -> list[Path]:
+def _add_masks(frames: dict[tuple[str, int], Frame2017], sequence: str, folder: Path) -> list[Path]:
     """Add the masks of a folder to the frames of a sequence, and return the masks without a frame."""
     unmatched = []
     if folder.name == "ground_truth":
@@ -170,7 +170,7 @@ def crop(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def check_typed(frame: Frame2017) -> None:
-    """Raise InputError unless a frame has type ground truth whose types are known."""
+    """Raise InputError if a frame has no type ground truth, or has a type that is not known."""
     if frame.types is None and not frame.by_instrument:
         raise InputError(
             f"{frame.image}: the frame has no type ground truth (PNG in ground_truth/*_labels or TypeSegmentation). It is available from "
@@ -179,7 +179,7 @@ def check_typed(frame: Frame2017) -> None:
     for path in frame.by_instrument.get(0, ()) if frame.types is None else ():
         names = ", ".join(word for word, _ in _TYPE_BY_FOLDER)
         raise InputError(
-            f"{path.parent}: the name is not that of a known instrument; expected a name with one of {names}. Rename or remove the folder."
+            f"{path.parent}: the folder's name contains no known instrument; expected one of {names}. Rename or remove the folder."
         )
 
 

@@ -2,13 +2,14 @@
 
     <release>/seq_N/{left_frames,labels}/frameNNN.png       frames and official colour labels
     <release>/labels.json                                   colours; each release lists only its own classes
-    <release>/seq_N/instrument_labels_2017/frameNNN_class{C}_inst{I}.png     types, raw (also `instrument_labels/`)
-    {train,val}/{images,annotations}/seqN_frameNNN.png      types, built: a frame and its mask of type ids
+    <release>/seq_N/instrument_labels_2017/frameNNN_class{C}_inst{I}.png     types, raw set: one mask per instrument
+    <release>/seq_N/instrument_labels/frameNNN_class{C}_inst{I}.png          types, another raw set
+    {train,val}/{images,annotations}/seqN_frameNNN.png      types, built set: an image and one mask of type ids per frame
     repairs/seq_N_frameNNN.png                              corrected colour labels, which replace those of the release
 
-A wrapper folder may be nested twice, and `__MACOSX` is ignored. Ultrasound probe and suction instrument come from the colour labels. The
-three sets of types may have different id schemes; a frame's types come from the first set that has them. The stapler, which some sets hold,
-is background. The challenge's test frames (sequences without labels) are skipped in any folder.
+Wrapper folders are allowed, and `__MACOSX` is ignored. Masks of ultrasound probe and suction instrument come from the colour labels. The
+three sets of types may have different id schemes. A frame's types come from the first set that has them. Some sets hold the stapler, which
+becomes background. The challenge's test frames (sequences without labels) are skipped in any folder.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from pipeline.sources.frame_files import VQLA_FOLDER, frame_files, jpeg_note, ma
 TYPES_FROM = "https://github.com/BCV-Uniandes/ISINet"
 WHERE_TO_ASK = CONTACTS["endovis2018"]
 
-# Labelled frames: 15 sequences (there is no seq_8) of 149.
+# The labelled frames: 15 sequences of 149 frames each. There is no seq_8.
 SEQUENCES = (*range(1, 8), *range(9, 17))
-FRAMES_A_SEQUENCE = 149
+FRAMES_PER_SEQUENCE = 149
 
 # Native type ids of 2018: 1 Bipolar Forceps, 2 Prograsp Forceps, 3 Large Needle Driver, 4 Monopolar Curved Scissors,
 # 5 Ultrasound Probe, 6 Suction Instrument, 7 Clip Applier.
@@ -47,6 +48,7 @@ SCHEMES = {"native2018": NATIVE, "compatible2017": COMPATIBLE_2017}
 STAPLER = {"native2018": 8, "compatible2017": 10}
 RAW_SETS = ("instrument_labels_2017", "instrument_labels")
 BUILT_SET = "annotations"
+# Types whose masks come from the colour labels.
 _FROM_COLOUR = {"ultrasound-probe": 5, "suction-instrument": 6}
 _MASK_NAME = re.compile(r"(?P<frame>frame\d{1,6})_class(?P<type>\d{1,3})_inst\d{1,6}\.png")
 _FRAME_NAME = re.compile(r"seq_?(?P<sequence>\d{1,4})_frame(?P<frame>\d{1,6})\.png")
@@ -68,7 +70,7 @@ class Frame2018:
         image: file of the image.
         label: the official colour label, or None.
         types: the set that the instrument types come from; None if the sequence has no set.
-        masks: (type id as written, file) of each instrument of a raw set.
+        masks: (type id as stored, file) of each instrument of a raw set.
         annotation: the mask of a built set.
     """
 
@@ -83,8 +85,8 @@ class Frame2018:
     @property
     def files(self) -> tuple[Path, ...]:
         """All files that the frame is read from."""
-        given = (self.image, self.label, self.annotation, *(path for _, path in self.masks))
-        return tuple(path for path in given if path is not None)
+        paths = (self.image, self.label, self.annotation, *(path for _, path in self.masks))
+        return tuple(path for path in paths if path is not None)
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
             other = frames.setdefault((frame.sequence, frame.number), frame)
             if other is not frame:
                 raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every release once.")
-    notes = {**_repair(frames, listing.repairs, unmatched), **_note_on_tests(root, listing.tests)}
+    notes = {**_repair(frames, listing.repairs, unmatched), **_note_on_test_frames(root, listing.tests)}
     _add_built(frames, listing.built, unmatched)
     if not frames:
         instead = f" Found only test frames: {notes['test_frames']}." if listing.tests else ""
@@ -173,14 +175,14 @@ def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
             f"seq_1/{RAW_SETS[0]}/frame000_class1_inst0.png; they are available from {TYPES_FROM}."
         )
     used = {frame.types for frame in frames.values()}
-    written = {name: _written_ids(name, frames) for name in (*RAW_SETS, BUILT_SET) if name in used}
+    ids_of_set = {name: _stored_ids(name, frames) for name in (*RAW_SETS, BUILT_SET) if name in used}
     schemes = {
         name: settle_scheme(root, name, scheme, ids, {f.sequence for f in frames.values() if f.types == name})
-        for name, ids in written.items()
+        for name, ids in ids_of_set.items()
     }
-    notes |= _drop_stapler(frames, schemes, written)
+    notes |= _drop_stapler(frames, schemes, ids_of_set)
     notes |= jpeg_note((frame.image for frame in frames.values()), root)
-    colours = {**_colours_of_tests(listing.test_lists), **read_label_lists(listing.label_lists)}
+    colours = {**_colours_of_test_frames(listing.test_lists), **read_label_lists(listing.label_lists)}
     if not colours and any(frame.label for frame in frames.values()):
         raise InputError(
             f"{root}: no release has a labels.json, which lists the colours of the official labels. Get it again."
@@ -191,7 +193,7 @@ def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
 
 
 def check_annotated(tree: Tree2018, frame: Frame2018) -> None:
-    """Raise InputError unless a frame has instrument types with known ids and, for raw types, an official label."""
+    """Raise InputError if a frame has no instrument types, or a type id that is not known, or raw types but no official label."""
     folder = frame.image.parents[1]
     if frame.types is None:
         raise InputError(
@@ -201,8 +203,8 @@ def check_annotated(tree: Tree2018, frame: Frame2018) -> None:
     if frame.label is None and frame.annotation is None:
         label = folder / "labels" / f"{frame.image.stem}.png"
         raise InputError(missing_file(label, f"the official label of {frame.image}", f"Get it at {WHERE_TO_ASK}."))
-    for written, path in frame.masks:
-        _native_ids(np.array([written]), tree.schemes[frame.types].name, path)
+    for stored_id, path in frame.masks:
+        _native_ids(np.array([stored_id]), tree.schemes[frame.types].name, path)
 
 
 def type_mask(tree: Tree2018, frame: Frame2018) -> NDArray[np.uint8]:
@@ -215,31 +217,32 @@ def type_mask(tree: Tree2018, frame: Frame2018) -> NDArray[np.uint8]:
     check_annotated(tree, frame)
     assert frame.types is not None
     scheme = tree.schemes[frame.types]
-    first = frame.label or frame.annotation
-    assert first is not None, "a frame with types has a label or an annotation"
-    mask = _types_from_colours(tree, frame.label) if frame.label is not None else np.zeros_like(read_ids(first))
+    reference = frame.label or frame.annotation
+    assert reference is not None, "a frame with types has a label or an annotation"
+    mask = _types_from_colours(tree, frame.label) if frame.label is not None else np.zeros_like(read_ids(reference))
     masks: list[tuple[int | None, Path]] = list(frame.masks)
     if frame.annotation is not None:
         masks.append((None, frame.annotation))
-    for written, path in masks:
+    for stored_id, path in masks:
         values = read_ids(path)
-        check_same_size(mask, values, first, path)
+        check_same_size(mask, values, reference, path)
         is_instrument = values > 0
-        if written is None:
+        if stored_id is None:
             is_instrument &= values != STAPLER[scheme.name]
-        ids = values[is_instrument] if written is None else np.array([written])
+        ids = values[is_instrument] if stored_id is None else np.array([stored_id])
         mask[is_instrument] = _native_ids(ids, scheme.name, path)
     return mask
 
 
-def _native_ids(written: NDArray[Any], scheme: str, path: Path) -> NDArray[np.uint8]:
+def _native_ids(stored_ids: NDArray[Any], scheme: str, path: Path) -> NDArray[np.uint8]:
+    """Return type ids of a scheme as native 2018 ids. `path` is the file that they come from, for messages."""
     ids = SCHEMES[scheme]
     table = np.full(1000, _UNKNOWN, np.uint8)
     table[list(ids)] = list(ids.values())
-    native = table[written]
+    native = table[stored_ids]
     if (native == _UNKNOWN).any():
         raise InputError(
-            f"{path}: type id {written[native == _UNKNOWN][0]}; the id scheme {scheme} has {', '.join(map(str, ids))}, and "
+            f"{path}: type id {stored_ids[native == _UNKNOWN][0]}; the id scheme {scheme} has {', '.join(map(str, ids))}, and "
             f"{STAPLER[scheme]} for the stapler. Remove masks without an instrument, or state the scheme in the study: "
             "raw: endovis2018_scheme."
         )
@@ -273,7 +276,7 @@ def _colour_table(colours: tuple[tuple[str, Rgb], ...]) -> NDArray[np.uint8]:
 
 
 def _list_folders(root: Path) -> _Listing:
-    found = _Listing()
+    listing = _Listing()
     sequences: list[Path] = []
     for path, folders, files in walk(root):
         # The VQLA editions may hold copies of frames. The challenge's test_data has the same folder names but does not belong to the
@@ -281,38 +284,39 @@ def _list_folders(root: Path) -> _Listing:
         folders[:] = [folder for folder in folders if not VQLA_FOLDER.match(folder)]
         inside_test_data = "test_data" in path.relative_to(root).parts
         if "labels.json" in files:
-            (found.test_lists if inside_test_data else found.label_lists).append(path / "labels.json")
+            (listing.test_lists if inside_test_data else listing.label_lists).append(path / "labels.json")
         if "left_frames" in folders and path.name.startswith("seq_"):
             sequences.append(path)
             folders[:] = []
         elif BUILT_SET in folders and path.name in ("train", "val") and not inside_test_data:
-            found.built.append(path)
+            listing.built.append(path)
             folders[:] = []
         elif path.name == "repairs":
-            found.repairs += mask_files(path)
+            listing.repairs += mask_files(path)
             lossy = [file for file in frame_files(path) if file.suffix.lower() != ".png"]
             if lossy:
                 raise InputError(
                     f"{lossy[0]}: a corrected label stored as JPEG, which changes its values; expected a PNG. Get it again."
                 )
-    found.label_lists.sort()
-    found.test_lists.sort()
+    listing.label_lists.sort()
+    listing.test_lists.sort()
     annotated = {path: any(mask_files(path / name) for name in ("labels", *RAW_SETS)) for path in sequences}
     released = {path.name for path in sequences if annotated[path]}
     for path in sequences:
-        (found.tests if _is_test(root, path, annotated[path], released) else found.sequences).append(path)
-    return found
+        (listing.tests if _is_test(root, path, annotated[path], released) else listing.sequences).append(path)
+    return listing
 
 
 def _is_test(root: Path, sequence: Path, annotated: bool, released: Set[str]) -> bool:
     """Return whether a sequence holds the challenge's test frames.
 
-    It does if it has no labels and its folder, its frame numbers or another sequence of the same number show that it is not from a release.
+    It does if it lies in test_data. It also does if it has no labels and one of three signs shows that it is not from a release: its
+    folder's name, its frame numbers, or a labelled sequence of the same number.
     """
     parts = sequence.relative_to(root).parts
     if "test_data" in parts:
         return True
-    numbers = [
+    frame_numbers = [
         int(digits[0])
         for path in frame_files(sequence / "left_frames", "frame")
         if (digits := _DIGITS.search(path.stem))
@@ -320,11 +324,11 @@ def _is_test(root: Path, sequence: Path, annotated: bool, released: Set[str]) ->
     return not annotated and (
         sequence.name in released
         or any(_TEST_FOLDER.fullmatch(part) for part in parts)
-        or max(numbers, default=0) >= FRAMES_A_SEQUENCE
+        or max(frame_numbers, default=0) >= FRAMES_PER_SEQUENCE
     )
 
 
-def _colours_of_tests(lists: list[Path]) -> dict[str, Rgb]:
+def _colours_of_test_frames(lists: list[Path]) -> dict[str, Rgb]:
     """Return the colours in the label lists of the test frames; an unreadable list is not an error."""
     try:
         return read_label_lists(lists)
@@ -332,7 +336,7 @@ def _colours_of_tests(lists: list[Path]) -> dict[str, Rgb]:
         return {}
 
 
-def _note_on_tests(root: Path, tests: list[Path]) -> dict[str, str]:
+def _note_on_test_frames(root: Path, tests: list[Path]) -> dict[str, str]:
     if not tests:
         return {}
     count = sum(len(frame_files(path / "left_frames", "frame")) for path in tests)
@@ -343,6 +347,7 @@ def _note_on_tests(root: Path, tests: list[Path]) -> dict[str, str]:
 
 
 def _read_sequence(folder: Path, unmatched: list[Path]) -> Iterator[Frame2018]:
+    """Yield the frames of a sequence, and append its masks and labels without a frame to `unmatched`."""
     number = re.fullmatch(r"seq_(\d{1,4})", folder.name)
     if number is None:
         raise InputError(f"{folder}: expected a folder name like seq_1.")
@@ -379,8 +384,8 @@ def _repair(frames: dict[tuple[int, int], Frame2018], repairs: Iterable[Path], u
         frames[key] = replace(frames[key], label=path)
     if not taken:
         return {}
-    named = ", ".join(f"seq_{sequence} frame{number:03d}" for sequence, number in sorted(taken))
-    return {"corrected_labels": f"{len(taken)} labels come from repairs/ instead of the release: {named}"}
+    listed = ", ".join(f"seq_{sequence} frame{number:03d}" for sequence, number in sorted(taken))
+    return {"corrected_labels": f"{len(taken)} labels come from repairs/ instead of the release: {listed}"}
 
 
 def _add_built(frames: dict[tuple[int, int], Frame2018], folders: Iterable[Path], unmatched: list[Path]) -> None:
@@ -438,11 +443,11 @@ def read_label_lists(paths: Iterable[Path]) -> dict[str, Rgb]:
     return colours
 
 
-def _written_ids(name: str, frames: Mapping[tuple[int, int], Frame2018]) -> set[int]:
-    """Return the type ids that occur in one set. For a built set masks are read, alternating sequences, until an id decides the scheme."""
+def _stored_ids(name: str, frames: Mapping[tuple[int, int], Frame2018]) -> set[int]:
+    """Return the type ids that occur in one set. Masks of a built set are read until an id shows the scheme."""
     of_set = [frame for frame in frames.values() if frame.types == name]
     if name != BUILT_SET:
-        return {written for frame in of_set for written, _ in frame.masks}
+        return {stored_id for frame in of_set for stored_id, _ in frame.masks}
     ids: set[int] = set()
     for frame in sorted(of_set, key=lambda frame: (frame.number, frame.sequence)):
         assert frame.annotation is not None
@@ -457,7 +462,7 @@ def _written_ids(name: str, frames: Mapping[tuple[int, int], Frame2018]) -> set[
 
 
 def _drop_stapler(
-    frames: dict[tuple[int, int], Frame2018], schemes: Mapping[str, Scheme], written: Mapping[str, set[int]]
+    frames: dict[tuple[int, int], Frame2018], schemes: Mapping[str, Scheme], ids_of_set: Mapping[str, set[int]]
 ) -> dict[str, str]:
     """Remove the stapler's masks from the frames, and return a note."""
     dropped = 0
@@ -467,7 +472,9 @@ def _drop_stapler(
             dropped += len(frame.masks) - len(remaining)
             frames[key] = replace(frame, masks=remaining)
     with_stapler = [
-        f"{name} (id {STAPLER[schemes[name].name]})" for name in written if STAPLER[schemes[name].name] in written[name]
+        f"{name} (id {STAPLER[schemes[name].name]})"
+        for name in ids_of_set
+        if STAPLER[schemes[name].name] in ids_of_set[name]
     ]
     if not with_stapler:
         return {}
@@ -482,7 +489,7 @@ _NATIVE_ONLY, _COMPATIBLE_ONLY = {4, 5}, {9, 10}
 
 
 def settle_scheme(
-    root: Path, set_name: str, scheme: str, written: set[int], sequences: Set[int] = frozenset()
+    root: Path, set_name: str, scheme: str, stored_ids: set[int], sequences: Set[int] = frozenset()
 ) -> Scheme:
     """Determine the id scheme of a set from the ids in it; `scheme` decides if the ids fit both schemes.
 
@@ -490,16 +497,16 @@ def settle_scheme(
         root: the raw tree, for messages.
         set_name: name of the set, for messages.
         scheme: the study's setting, "detect" or a name in `SCHEMES`.
-        written: the ids that occur.
+        stored_ids: the ids in the set's masks.
         sequences: the sequences of the set, if known.
 
     Raises:
-        InputError: if the ids fit both schemes and the study names none, if they fit neither, or if they contradict the study.
+        InputError: if the ids fit both schemes and the study names none, if they fit no scheme, or if they contradict the study.
     """
     if scheme not in (*SCHEMES, "detect"):
         raise InputError(f"id scheme {scheme!r}: expected detect, {' or '.join(SCHEMES)}.")
-    shown = f"{set_name}: ids {', '.join(map(str, sorted(written))) or 'none'}"
-    native, compatible = written & _NATIVE_ONLY, written & _COMPATIBLE_ONLY
+    shown = f"{set_name}: ids {', '.join(map(str, sorted(stored_ids))) or 'none'}"
+    native, compatible = stored_ids & _NATIVE_ONLY, stored_ids & _COMPATIBLE_ONLY
     detected = ""
     if native and compatible:
         raise InputError(
@@ -510,9 +517,9 @@ def settle_scheme(
         detected, why = "native2018", f"{sorted(native)} occur, which compatible2017 does not have"
     elif compatible:
         detected, why = "compatible2017", f"{sorted(compatible)} occur, which native2018 does not have"
-    elif 6 in written and scheme == "detect" and not (set_name == BUILT_SET and len(sequences) == 1):
-        # Only one sequence of the real data, the one with the stapler, has suction (6) but neither scissors nor probe; in the native
-        # scheme any two sequences have 4 or 5. Raw sets hold no suction.
+    elif 6 in stored_ids and scheme == "detect" and not (set_name == BUILT_SET and len(sequences) == 1):
+        # In the native scheme 6 is suction. Only one real sequence has suction, but neither scissors (4) nor probe (5), so two sequences of
+        # the native scheme hold 4 or 5. Raw sets hold no suction.
         detected, why = "compatible2017", "6 occurs and 4 and 5 are absent across the set"
     if detected:
         if scheme not in ("detect", detected):
@@ -522,10 +529,10 @@ def settle_scheme(
         return Scheme(detected, f"{shown}; {why}")
     if scheme != "detect":
         return Scheme(scheme, f"{shown}; the study names this scheme")
-    if not written & {6, 7, 8}:
+    if not stored_ids & {6, 7, 8}:
         return Scheme("native2018", f"{shown}; both schemes have the same meaning for these ids")
     raise InputError(
-        f"{root}, {set_name}: the instrument type ids {sorted(written)} fit both schemes: native2018 (4 is the curved scissors, "
+        f"{root}, {set_name}: the instrument type ids {sorted(stored_ids)} fit both schemes: native2018 (4 is the curved scissors, "
         "6 suction, 7 the clip applier, 8 the stapler) and compatible2017 (6 is the curved scissors, 7 the ultrasound probe, "
         "8 suction). State the scheme in the study, raw: endovis2018_scheme: native2018 (or compatible2017)."
     )

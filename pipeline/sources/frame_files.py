@@ -22,15 +22,15 @@ def frame_files(folder: Path, prefix: str = "") -> list[Path]:
     Returns:
         The files sorted by name.
     """
-    found: dict[str, Path] = {}
+    file_of_stem: dict[str, Path] = {}
     for path in sorted(folder.glob(f"{prefix or '[!.]'}*.*"), key=lambda path: path.suffix.lower() in _JPEG):
         if path.suffix.lower() in (".png", *_JPEG):
-            found.setdefault(path.stem, path)
-    return [found[stem] for stem in sorted(found)]
+            file_of_stem.setdefault(path.stem, path)
+    return [file_of_stem[stem] for stem in sorted(file_of_stem)]
 
 
 def mask_files(folder: Path) -> list[Path]:
-    """Return the masks or labels in a folder. Only PNG files count, because JPEG changes the values; hidden files are skipped."""
+    """Return the masks or labels in a folder. Only PNG files count, because JPEG changes the values. Hidden files are skipped."""
     return sorted(folder.glob("[!.]*.png"))
 
 
@@ -44,7 +44,7 @@ def jpeg_note(frames: Iterable[Path], root: Path) -> dict[str, str]:
 
 
 def missing_file(path: Path, what: str, remedy: str = "Put it there.") -> str:
-    """Return the message that a file is missing; it names a file of the same name in another format if there is one.
+    """Return the message that a file is missing. If the file exists in another format, the message names it.
 
     Args:
         path: the missing file.

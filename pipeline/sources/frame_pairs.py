@@ -26,52 +26,52 @@ _SEQUENCE = re.compile(r"(.*[^ _.-])[ _.-]+[^\W\d_]*\d+(?:[ _.-][^\W\d_]+)?", re
 def pair_frames(images: Path, masks: Path) -> dict[str, Path | None]:
     """Find all images and the mask of each, in folders of any depth.
 
-    A mask has its image's name with any ending, or that name with a word such as `_mask` before or after it. If both sides have several
-    folders, the folders must match; words such as images/ and masks/ do not count. `images` and `masks` may be the same folder if such a
-    word marks the masks.
+    A mask has its image's name with any ending, or that name with a word such as `_mask` before or after it. If images and masks are
+    both in several folders, the folders must match; words such as images/ and masks/ do not count. `images` and `masks` may be the same
+    folder if such a word marks the masks.
 
     Args:
         images: folder of the images.
         masks: folder of the masks.
 
     Returns:
-        The mask or None by the image's path below `images` (with slashes), sorted.
+        The mask of each image, or None, by the image's path below `images` (with slashes), sorted.
 
     Raises:
         InputError: if two images differ only in their ending, if an image has two masks, or if two images have the same mask; the
             message names the files.
     """
-    same = os.path.realpath(images) == os.path.realpath(masks)
-    of_images = [path for path in _pictures(images, masks) if not (same and _is_mask(path))]
-    of_masks = [path for path in _pictures(masks, images) if not same or _is_mask(path)]
-    flat = min(len({_folder(path) for path in side}) for side in (of_images, of_masks)) <= 1
+    one_folder = os.path.realpath(images) == os.path.realpath(masks)
+    image_paths = [path for path in _pictures(images, masks) if not (one_folder and _is_mask(path))]
+    mask_paths = [path for path in _pictures(masks, images) if not one_folder or _is_mask(path)]
+    ignore_folders = min(len({_folder(path) for path in side}) for side in (image_paths, mask_paths)) <= 1
 
     def key(path: PurePosixPath, name: str) -> tuple[str, str]:
-        return ("" if flat else _folder(path), name)
+        return ("" if ignore_folders else _folder(path), name)
 
     exact: dict[tuple[str, str], list[PurePosixPath]] = {}
-    bare: dict[tuple[str, str], list[PurePosixPath]] = {}
-    for path in of_masks:
+    without_word: dict[tuple[str, str], list[PurePosixPath]] = {}
+    for path in mask_paths:
         exact.setdefault(key(path, path.stem), []).append(path)
-        bare.setdefault(key(path, _without(path.stem, _MASK_WORDS)), []).append(path)
-    found: dict[str, Path | None] = {}
-    stems: dict[PurePosixPath, PurePosixPath] = {}
-    user: dict[PurePosixPath, PurePosixPath] = {}
-    for path in of_images:
-        if (other := stems.setdefault(path.with_suffix(""), path)) != path:
+        without_word.setdefault(key(path, _remove_word(path.stem, _MASK_WORDS)), []).append(path)
+    mask_of_image: dict[str, Path | None] = {}
+    image_of_stem: dict[PurePosixPath, PurePosixPath] = {}
+    image_of_mask: dict[PurePosixPath, PurePosixPath] = {}
+    for path in image_paths:
+        if (other := image_of_stem.setdefault(path.with_suffix(""), path)) != path:
             raise InputError(
                 f"{images / path}: {other.name!r} in the same folder has the same name; expected names that differ before the ending."
             )
-        names = (path.stem, _without(path.stem, _IMAGE_WORDS))
-        candidates = (table.get(key(path, name)) for name in names for table in (exact, bare))
-        mask = _one_of(images / path, masks, next(filter(None, candidates), []))
-        if mask is not None and (other := user.setdefault(mask, path)) != path:
+        names = (path.stem, _remove_word(path.stem, _IMAGE_WORDS))
+        candidates = (table.get(key(path, name)) for name in names for table in (exact, without_word))
+        mask = _only_mask(images / path, masks, next(filter(None, candidates), []))
+        if mask is not None and (other := image_of_mask.setdefault(mask, path)) != path:
             raise InputError(
                 f"{masks / mask}: matches {images / other} and {images / path}; expected one image per mask. Put the masks into the same "
                 "folders as the images."
             )
-        found[path.as_posix()] = masks / mask if mask is not None else None
-    return found
+        mask_of_image[path.as_posix()] = masks / mask if mask is not None else None
+    return mask_of_image
 
 
 def sequences_of(names: Iterable[str]) -> dict[str, str]:
@@ -83,12 +83,12 @@ def sequences_of(names: Iterable[str]) -> dict[str, str]:
         names: paths below the folder of the images, with slashes.
 
     Returns:
-        The sequence by name; "" for all images unless every name has a sequence, there are at least two sequences, and they have at least
-        two images on average.
+        The sequence by name. All sequences are "" if a name has no sequence, if there is only one sequence, or if the sequences have fewer
+        than two images on average.
     """
-    found = {name: _folder(PurePosixPath(name)) or _sequence(PurePosixPath(name).stem) for name in names}
-    several = 2 <= len(set(found.values())) <= len(found) / 2
-    return found if several and all(found.values()) else dict.fromkeys(found, "")
+    sequence_of = {name: _folder(PurePosixPath(name)) or _sequence(PurePosixPath(name).stem) for name in names}
+    several = 2 <= len(set(sequence_of.values())) <= len(sequence_of) / 2
+    return sequence_of if several and all(sequence_of.values()) else dict.fromkeys(sequence_of, "")
 
 
 def _sequence(stem: str) -> str:
@@ -120,7 +120,7 @@ def _folder(path: PurePosixPath) -> str:
     return "/".join(part for part in path.parent.parts if part.lower() not in _IMAGE_WORDS | _MASK_WORDS)
 
 
-def _without(stem: str, words: frozenset[str]) -> str:
+def _remove_word(stem: str, words: frozenset[str]) -> str:
     """Return a name without one of the words at its end or start."""
     places = list(_WORD.finditer(stem))
     if len(places) > 1 and places[-1][0].lower() in words:
@@ -130,8 +130,8 @@ def _without(stem: str, words: frozenset[str]) -> str:
     return stem
 
 
-def _one_of(image: Path, masks: Path, candidates: Sequence[PurePosixPath]) -> PurePosixPath | None:
-    """Return the mask of an image; if candidates differ only in their ending, return the PNG."""
+def _only_mask(image: Path, masks: Path, candidates: Sequence[PurePosixPath]) -> PurePosixPath | None:
+    """Return the only mask of an image. If candidates differ only in their ending, return the PNG."""
     if len({path.with_suffix("") for path in candidates}) > 1:
         raise InputError(
             f"{image}: has two masks, {masks / candidates[0]} and {masks / candidates[1]}; expected one. Remove one of them, or put each "

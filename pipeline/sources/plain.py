@@ -1,12 +1,12 @@
 """Reads your own frames: images, one mask per image, and optionally a labels CSV.
 
-They are in one folder (images/, masks/ and labels.csv), or in two folders and a file that the study names. File names decide which mask
-belongs to which image (`pipeline.sources.frame_pairs`).
+They are in one folder (images/, masks/ and labels.csv), or in two folders and a file that the study names. The names of the files
+show which mask belongs to which image (see `pipeline.sources.frame_pairs`).
 
 The CSV has a header. `name` is the image's file name, or its path below the folder of the images, with or without its ending. `activity`,
 `sequence` and `split` (train or test) are optional columns; a column has a value in every row. Commas, semicolons or tabs separate the
-columns. Without activities the CSV may be absent; every image with a mask is then a frame. Without the column `sequence`, the sequence
-comes from folders and names.
+columns. A study without activities needs no CSV: every image with a mask is then a frame. Without the column `sequence`, the sequences
+come from folders and names.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class PlainTree:
 
 @dataclass(frozen=True)
 class FramePlain:
-    """A frame with its files; entries without a column in the CSV are "".
+    """A frame with its files. An entry is "" if the CSV has no such column.
 
     Attributes:
         name: the image's path below the folder of the images.
@@ -70,7 +70,7 @@ class FramePlain:
 
 
 def key_of(name: str) -> str:
-    """Return an image's name without its ending and with underscores between folders, as frame ids have it after the dataset's name."""
+    """Return an image's name as frame ids contain it: without its ending, and with underscores between folders."""
     return PurePosixPath(name).with_suffix("").as_posix().replace("/", "_")
 
 
@@ -162,7 +162,7 @@ def read_labels(path: Path, name: str = "name") -> tuple[list[str], list[tuple[i
 def _delimiter(header: str, name: str) -> str:
     """Return the separator (comma, semicolon or tab) that gives the header the column of names, or else the most columns."""
     separators = ",;\t"
-    with_name = (mark for mark in separators if name in (field.strip(' "') for field in header.split(mark)))
+    with_name = (s for s in separators if name in (field.strip(' "') for field in header.split(s)))
     return next(with_name, max(separators, key=header.count))
 
 
@@ -172,7 +172,7 @@ def _listed_frames(tree: PlainTree, path: Path, activities: Sequence[str]) -> li
     if not rows:
         raise InputError(f"{path}: no rows; expected one row per frame.")
     pairs = pair_frames(tree.images, tree.masks)
-    known = names_of_images(pairs)
+    image_of_name = names_of_images(pairs)
     frames: dict[str, FramePlain] = {}
     for line, fields in rows:
         where = f"{path}, line {line}"
@@ -180,7 +180,7 @@ def _listed_frames(tree: PlainTree, path: Path, activities: Sequence[str]) -> li
             raise InputError(f"{where}: {len(fields)} fields; expected {len(header)} ({', '.join(header)}).")
         row = {column: fields[index] for column, index in indices.items()}
         _check_row(where, row, activities)
-        name = known.get(row["name"], row["name"])
+        name = image_of_name.get(row["name"], row["name"])
         frame = _frame(tree, name, pairs.get(name), row if activities else {**row, "activity": ""}, where)
         if frames.setdefault(frame.key, frame) is not frame:
             raise InputError(f"{where}: {frame.name!r} occurs twice; expected names that differ before the ending.")
@@ -188,14 +188,16 @@ def _listed_frames(tree: PlainTree, path: Path, activities: Sequence[str]) -> li
 
 
 def names_of_images(names: Mapping[str, object]) -> dict[str, str]:
-    """Return the image by each name that a CSV may use for it: its path, or its file name if that is unique, with or without ending."""
-    found: dict[str, str] = {}
+    """Return the image by each name that a CSV may use: its path, or its file name if it is unique, with or without ending."""
+    image_of_name: dict[str, str] = {}
     for short in (lambda path: path.with_suffix("").as_posix(), lambda path: path.name, lambda path: path.stem):
         by_short_name: dict[str, list[str]] = {}
         for name in names:
             by_short_name.setdefault(short(PurePosixPath(name)), []).append(name)
-        found = {short_name: images[0] for short_name, images in by_short_name.items() if len(images) == 1} | found
-    return found | {name: name for name in names}
+        image_of_name = {
+            short_name: images[0] for short_name, images in by_short_name.items() if len(images) == 1
+        } | image_of_name
+    return image_of_name | {name: name for name in names}
 
 
 def _column_indices(path: Path, columns: Mapping[str, str], header: Sequence[str]) -> dict[str, int]:
@@ -236,5 +238,5 @@ def _with_sequences(frames: list[FramePlain]) -> list[FramePlain]:
     """Return the frames with sequences from their names, if the CSV has no sequences."""
     if any(frame.sequence for frame in frames):
         return frames
-    found = sequences_of(frame.name for frame in frames)
-    return [replace(frame, sequence=found[frame.name]) for frame in frames]
+    sequence_of = sequences_of(frame.name for frame in frames)
+    return [replace(frame, sequence=sequence_of[frame.name]) for frame in frames]

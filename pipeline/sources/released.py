@@ -88,8 +88,10 @@ def read_tree(root: Path, source: str) -> list[FrameReleased]:
             number = int(folder.name)
             for image in frame_files(folder / "image"):
                 mask = folder / "mask" / f"{image.stem}.png"
-                found = mask if mask.is_file() else None
-                frames.append(FrameReleased(split, encoding.activities[number - 1], number, image.stem, image, found))
+                mask_or_none = mask if mask.is_file() else None
+                frames.append(
+                    FrameReleased(split, encoding.activities[number - 1], number, image.stem, image, mask_or_none)
+                )
     if not frames:
         raise InputError(
             f"{root}: contains no image. Expected train/1/image/NAME.png and train/1/mask/NAME.png; the tree is available from "
@@ -101,6 +103,7 @@ def read_tree(root: Path, source: str) -> list[FrameReleased]:
 
 
 def _check_counts(root: Path, frames: list[FrameReleased]) -> None:
+    """Raise InputError if a complete tree does not have the paper's number of frames of each activity."""
     if len(frames) != sum(ENDOVIS_COUNTS.values()):
         return
     counts = Counter(frame.activity for frame in frames)

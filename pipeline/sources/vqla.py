@@ -25,7 +25,8 @@ WHERE_TO_ASK = CONTACTS["vqla2018"]
 
 # Total number of annotated frames.
 FRAMES_2018, FRAMES_2017 = 1996, 97
-# Frames that only the first edition annotates (1,560 + 447 frames), not the Extend edition (1,560 + 436), nor the paper (1,996).
+# Frames that only the first edition annotates (1,560 training + 447 test frames). Neither the Extend edition (1,560 + 436) nor the paper
+# (1,996 frames) has them.
 SURPLUS_2018 = frozenset((1, number) for number in range(11))
 
 _MAX_BYTES = 1 << 20  # a frame's annotation has a few hundred bytes
@@ -71,16 +72,16 @@ def read_agreeing(paths: Iterable[Path]) -> tuple[State, ...]:
     Raises:
         InputError: if two annotations differ, or if `read_states` raises it.
     """
-    first, *others = [(path, read_states(path)) for path in paths]
+    (first_path, first_states), *others = [(path, read_states(path)) for path in paths]
     for path, states in others:
-        if Counter(states) != Counter(first[1]):
+        if Counter(states) != Counter(first_states):
             raise InputError(
-                f"{path}: {_shown(states)}; but {first[0]}: {_shown(first[1])}. Expected one edition, or editions that agree."
+                f"{path}: {_described(states)}; but {first_path}: {_described(first_states)}. Expected one edition, or editions that agree."
             )
-    return first[1]
+    return first_states
 
 
-def _shown(states: Iterable[State]) -> str:
+def _described(states: Iterable[State]) -> str:
     return ", ".join(f"{state.instrument} {state.action}" for state in states) or "no instrument"
 
 
@@ -154,7 +155,7 @@ def find_2018(root: Path) -> dict[Key, tuple[Path, ...]]:
     Raises:
         InputError: if there are no annotations.
     """
-    return _find(root, _FILE_2018, "EndoVis-18-VQLA", "EndoVis-18-VQLA/seq_2/vqla/label/frame000_QA.txt")
+    return _find_annotations(root, _FILE_2018, "EndoVis-18-VQLA", "EndoVis-18-VQLA/seq_2/vqla/label/frame000_QA.txt")
 
 
 def find_2017(root: Path) -> dict[Key, tuple[Path, ...]]:
@@ -165,37 +166,37 @@ def find_2017(root: Path) -> dict[Key, tuple[Path, ...]]:
     Raises:
         InputError: if there are no annotations.
     """
-    return _find(root, _FILE_2017, "EndoVis-17-VQLA", "EndoVis-17-VQLA/vqla/label/seq1_frame015.txt")
+    return _find_annotations(root, _FILE_2017, "EndoVis-17-VQLA", "EndoVis-17-VQLA/vqla/label/seq1_frame015.txt")
 
 
-def _find(root: Path, file: re.Pattern[str], title: str, example: str) -> dict[Key, tuple[Path, ...]]:
-    found: dict[Key, list[Path]] = {}
+def _find_annotations(root: Path, file: re.Pattern[str], title: str, example: str) -> dict[Key, tuple[Path, ...]]:
+    paths_of: dict[Key, list[Path]] = {}
     for folder, folders, names in walk(root):
         folders[:] = [inner for inner in folders if inner not in _WITHOUT_ANNOTATION]
         for path in (folder / name for name in names):
             match = file.fullmatch(path.as_posix())
             if match:
-                found.setdefault((int(match["sequence"]), int(match["frame"])), []).append(path)
-    if not found:
+                paths_of.setdefault((int(match["sequence"]), int(match["frame"])), []).append(path)
+    if not paths_of:
         raise InputError(f"{root}: contains no {title} text. Expected {example}; it is available from {WHERE_TO_ASK}.")
     return {
         key: tuple(path for path in paths if path.suffix == ".txt") or tuple(paths)
-        for key, paths in sorted(found.items())
+        for key, paths in sorted(paths_of.items())
     }
 
 
-def editions_2018(root: Path, texts: Mapping[Key, tuple[Path, ...]]) -> list[str]:
+def editions_2018(root: Path, annotations: Mapping[Key, tuple[Path, ...]]) -> list[str]:
     """Describe each edition of EndoVis-18-VQLA below `root`: its folder, its edition, and its numbers of frames.
 
     The first frames of seq_1 identify the edition, because only the first edition annotates them.
     """
-    found: dict[Path, set[Key]] = {}
-    for key, paths in texts.items():
+    frames_of: dict[Path, set[Key]] = {}
+    for key, paths in annotations.items():
         for path in paths:
             sequence = next(folder for folder in path.parents if _SEQUENCE.fullmatch(folder.name))
-            found.setdefault(sequence.parent, set()).add(key)
+            frames_of.setdefault(sequence.parent, set()).add(key)
     descriptions = []
-    for folder, keys in sorted(found.items()):
+    for folder, keys in sorted(frames_of.items()):
         test = sum(sequence in TEST_2018 for sequence, _ in keys)
         surplus = sorted(number for _, number in keys & SURPLUS_2018)
         edition = "the first edition" if surplus else "the Extend edition"

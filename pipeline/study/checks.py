@@ -339,8 +339,9 @@ def _check_merging(study: Study) -> None:
                 f"merging: {' and '.join(cell.id for cell in group.singles)}: the backbone {name} {reason}; expected a ViT with "
                 "pretrained weights of which only adapters are trained, e.g. dinov2."
             )
-        width = given.arguments.get("embed_dim")
-        if isinstance(width, int) and given.token_map == "spatial":  # other widths are known when the models are loaded
+        backbone = study.backbones[name]
+        width = backbone.arguments.get("embed_dim")
+        if isinstance(width, int) and backbone.token_map == "spatial":  # other widths are known when the models are loaded
             for rank, key in merging_of(study).surgery.keys_of_ranks.items():
                 if rank > width:
                     raise InputError(

@@ -31,7 +31,7 @@ def test_the_share_is_of_the_bare_work(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(InputError, match="was not complete, or not on one core"):
         workflow.overhead(STUDY)
     leave(LOG.format(cores=1, done=3, share=100, seconds="06.0"), 40, 20, 1)
-    with pytest.raises(InputError, match="3 jobs have recorded times, of 2 that ran"):
+    with pytest.raises(InputError, match="3 jobs have recorded times, but 2 ran"):
         workflow.overhead(STUDY)
 
 

@@ -431,7 +431,7 @@ CHALLENGE_2017 = [
     ),
     Defect("gen", "types of another size", each(f"{APART}/TypeSegmentation/*", holds(SMALL)), SIZE),
     Defect("gen", "types of 16 bits", each(f"{INSTRUMENTS}/*", sixteen_bits)),
-    Defect("gen", "an unknown instrument", unknown_instrument, "expected a name with one of bipolar.*Rename"),
+    Defect("gen", "an unknown instrument", unknown_instrument, "expected one of bipolar.*Rename"),
     Defect("gen", "parts that nobody needs cut off", each(f"{APART}/PartsSegmentation/*", garble)),
     Defect(
         "gen",

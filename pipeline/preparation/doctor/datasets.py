@@ -17,8 +17,8 @@ from pipeline.io.processes import ordered_map
 from pipeline.labels.classes import class_of_instrument
 from pipeline.preparation.doctor.findings import ERROR, NOTE, WARNING, DatasetReport, Finding
 
-_LISTED = 10  # number of faults that are listed one by one
-_SAMPLED = 3  # number of frames per folder and split that are decoded without --deep
+_LISTED_AT_MOST = 10  # faults that get a finding each
+_SAMPLE_SIZE = 3  # frames per folder and split that are decoded without --deep
 
 # Header of each image by path, or the error message if it cannot be read.
 Headers = Mapping[Path, Header | str]
@@ -40,7 +40,7 @@ def inspect_dataset(
         collected: frames of the dataset.
         split: train or test by frame id; empty if the split rule does not fit the frames.
         failures: error message of each unreadable frame, by frame id.
-        skip_bad: whether faulty frames are left out and therefore are warnings instead of errors.
+        skip_bad: whether faulty frames are left out. Their findings are then warnings instead of errors.
     """
     samples = [sample for sample in collected.samples if not (skip_bad and sample.frame_id in failures)]
     report.frames = len(samples)
@@ -59,14 +59,14 @@ def inspect_dataset(
             report.findings.append(Finding(WARNING, f"{len(group.frames)} left out: {group.reason}", group.frames))
     level = WARNING if skip_bad else ERROR
     reasons = [(frame, group.reason) for group in faults for frame in group.frames] + [*failures.items()]
-    report.findings += [Finding(level, reason, (frame,)) for frame, reason in reasons[:_LISTED]]
-    if len(reasons) > _LISTED:
-        rest = tuple(frame for frame, _ in reasons[_LISTED:])
+    report.findings += [Finding(level, reason, (frame,)) for frame, reason in reasons[:_LISTED_AT_MOST]]
+    if len(reasons) > _LISTED_AT_MOST:
+        rest = tuple(frame for frame, _ in reasons[_LISTED_AT_MOST:])
         report.findings.append(Finding(level, f"{len(rest)} more frames cannot be used.", rest))
-    untyped = tuple(s.frame_id for s in samples if "no_type_mask" in s.flags and _names_raw_types(kind, s))
-    if untyped:
-        text = f"{len(untyped)} frames have instruments in their annotation, but no type mask, e.g. {untyped[0]}"
-        report.findings.append(Finding(WARNING, text, untyped))
+    without_types = tuple(s.frame_id for s in samples if "no_type_mask" in s.flags and _names_raw_types(kind, s))
+    if without_types:
+        text = f"{len(without_types)} frames have instruments in their annotation, but no type mask, e.g. {without_types[0]}"
+        report.findings.append(Finding(WARNING, text, without_types))
 
 
 def _names_raw_types(kind: Kind, sample: Sample) -> bool:
@@ -88,7 +88,7 @@ def read_failures(
     """Read frames as the build does, and return the error message of each unreadable frame, by frame id.
 
     Args:
-        report: the report that gets the classes that occur, if every frame is read.
+        report: the report, to which the classes that occur are added if `deep`.
         kind: kind of the dataset.
         samples: frames of the dataset.
         split: train or test by frame id.
@@ -101,17 +101,19 @@ def read_failures(
     selection = (
         samples
         if deep
-        else [*dict.fromkeys([*_of_every_folder(samples, split, headers), *_doubtful(samples, headers)])]
+        else [
+            *dict.fromkeys([*_sample_every_folder(samples, split, headers), *_with_unusual_headers(samples, headers)])
+        ]
     )
     # Starting processes takes longer than reading a sample.
-    read = _read(report.dataset, selection, workers if deep else 1)
-    if skip_bad and any(isinstance(result, str) for result in read.values()):
-        read |= _read(report.dataset, [sample for sample in samples if sample.frame_id not in read], workers)
+    results = _read(report.dataset, selection, workers if deep else 1)
+    if skip_bad and any(isinstance(result, str) for result in results.values()):
+        results |= _read(report.dataset, [sample for sample in samples if sample.frame_id not in results], workers)
     if deep:
-        seen = Counter(index for result in read.values() if not isinstance(result, str) for index in result)
+        seen = Counter(index for result in results.values() if not isinstance(result, str) for index in result)
         report.classes = {name: seen[index] for index, name in enumerate(kind.labels.classes) if index}
         report.never_seen += [f"class {name}" for name, count in report.classes.items() if not count]
-    return {frame_id: result for frame_id, result in read.items() if isinstance(result, str)}
+    return {frame_id: result for frame_id, result in results.items() if isinstance(result, str)}
 
 
 def _read(dataset: str, samples: Sequence[Sample], workers: int) -> dict[str, list[int] | str]:
@@ -120,23 +122,23 @@ def _read(dataset: str, samples: Sequence[Sample], workers: int) -> dict[str, li
     return {sample.frame_id: result for sample, result in zip(samples, results, strict=True)}
 
 
-def _of_every_folder(samples: Sequence[Sample], split: Mapping[str, str], headers: Headers) -> list[Sample]:
-    """Return the first, a middle and the last frame of every image folder and of each split in it."""
+def _sample_every_folder(samples: Sequence[Sample], split: Mapping[str, str], headers: Headers) -> list[Sample]:
+    """Return the first, a middle and the last frame of each split in every image folder."""
     groups: dict[tuple[Path, str], dict[Sample, None]] = {}
     for sample in samples:
         for path in sample.files:
             if path in headers:
                 groups.setdefault((path.parent, split.get(sample.frame_id, "")), {})[sample] = None
     selection: dict[Sample, None] = {}
-    for users in groups.values():
-        ordered = list(users)
-        indices = np.linspace(0, len(ordered) - 1, min(len(ordered), _SAMPLED)).round().astype(int)
+    for members in groups.values():
+        ordered = list(members)
+        indices = np.linspace(0, len(ordered) - 1, min(len(ordered), _SAMPLE_SIZE)).round().astype(int)
         selection |= dict.fromkeys(ordered[index] for index in indices)
     return list(selection)
 
 
-def _doubtful(samples: Sequence[Sample], headers: Headers) -> list[Sample]:
-    """Return the frames with unreadable, unusual or differing headers; reading these frames finds out what is wrong."""
+def _with_unusual_headers(samples: Sequence[Sample], headers: Headers) -> list[Sample]:
+    """Return the frames with unreadable, unusual or differing headers, which must be read to find out what is wrong."""
     doubtful = []
     for sample in samples:
         of_sample = {path: headers[path] for path in sample.files if path in headers}
@@ -161,6 +163,7 @@ def add_never_seen(report: DatasetReport) -> None:
 
 
 def _classes_in(sample: Sample) -> list[int] | str:
+    """Return the ids of the classes in a frame, or the error message if it cannot be read."""
     try:
         _, mask = sample.read()
     except InputError as error:

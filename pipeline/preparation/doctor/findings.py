@@ -15,7 +15,7 @@ class Finding:
     Attributes:
         level: ERROR, WARNING or NOTE.
         text: the message.
-        files: all files or frames that the message is about.
+        files: all files or frame ids that the message is about.
     """
 
     level: str
@@ -61,7 +61,7 @@ class DatasetReport:
         dataset: name of the dataset.
         split_rule: the split rule.
         frames: number of frames.
-        expected: number of frames of complete downloads; None if unknown.
+        expected: number of frames when every download is complete; None if unknown.
         by_split: number of frames of each split.
         activities: found and expected number of frames of each activity.
         classes: number of frames of each class; None unless every image was decoded.
@@ -119,6 +119,7 @@ class Report:
 
 
 def _state(findings: list[Finding], is_partial: bool) -> str:
+    """Return broken if there is an error, otherwise partial or complete."""
     if any(finding.level == ERROR for finding in findings):
         return "broken"
     return "partial" if is_partial else "complete"

@@ -27,16 +27,16 @@ def show(report: Report) -> str:
             lines += ["", *_table((dataset.dataset, "Found", "Expected"), counts)]
         if dataset.classes is not None:
             classes = [(name, str(count)) for name, count in dataset.classes.items()]
-            lines += ["", *_table((dataset.dataset, "Frames with it"), classes)]
+            lines += ["", *_table((dataset.dataset, "Frames with the class"), classes)]
         lines += [f"  left out: {count}, {reason}" for reason, count in dataset.left_out.items()]
-    # An error of a source is also an error of its datasets: it is listed once, with all names.
+    # An error of a source is also an error of its datasets. It is listed once, with all names.
     findings: dict[tuple[str, str], list[str]] = {}
-    for single in report.all_reports:
-        for finding in single.findings:
-            name = single.source if isinstance(single, SourceReport) else single.dataset
+    for part in report.all_reports:
+        for finding in part.findings:
+            name = part.source if isinstance(part, SourceReport) else part.dataset
             findings.setdefault((finding.level, finding.text), []).append(name)
     for level in ("error", "warning", "note"):
-        texts = [f"  {', '.join(names)}: {text}" for (found, text), names in findings.items() if found == level]
+        texts = [f"  {', '.join(names)}: {text}" for (other, text), names in findings.items() if other == level]
         if texts:
             lines += ["", f"{level.capitalize()}s:", *texts]
     contacts = {source.source: source.ask for source in report.sources if source.missing or source.state == "broken"}
@@ -52,7 +52,7 @@ def _verdict(report: Report) -> str:
     if not report.usable:
         return f"Cannot be built: {', '.join(broken) or 'see the errors above'}."
     if partial:
-        return f"Can be built, partial: {', '.join(partial)}. Every table will say so.{hint}"
+        return f"Can be built, but incomplete: {', '.join(partial)}. Every table will say so.{hint}"
     return f"Everything can be built.{hint}"
 
 

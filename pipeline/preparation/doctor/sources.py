@@ -18,8 +18,9 @@ from pipeline.preparation.doctor.datasets import Headers
 from pipeline.preparation.doctor.findings import ERROR, NOTE, WARNING, SourceReport
 from pipeline.sources import endovis2017, endovis2018, plain, released, vqla
 
+# Sequences of each release of EndoVis 2018, and the one sequence without annotations.
 _RELEASES_2018 = {1: range(1, 5), 2: range(5, 8), 3: range(9, 13), 4: range(13, 17)}
-_WITHOUT_ANNOTATION = 13  # this sequence has no annotations
+_NOT_ANNOTATED = 13
 # Frames of the released datasets by split (Table I of the paper).
 _RELEASED_FRAMES = {"esd": {"train": 1618, "test": 402}, "released_mtlendovis": {"train": 1601, "test": 395}}
 
@@ -29,16 +30,16 @@ class Need:
     """The requirements of the checked datasets on one raw tree.
 
     Attributes:
-        whole: whether the complete real downloads are expected, so that absent data is reported as missing.
+        complete: whether complete real downloads are expected, so that absent data is reported as missing.
         kinds: kinds of the datasets.
         annotations: the raw tree with the annotations of EndoVis 2018 frames.
         scheme: id scheme of the EndoVis 2018 types.
-        activities: activities of a dataset of own frames.
+        activities: activities of a dataset of your own frames.
         headers: headers of the image files that the datasets are read from.
-        plain: folders of own frames.
+        plain: folders of your own frames.
     """
 
-    whole: bool
+    complete: bool
     kinds: Collection[str]
     annotations: Path | None = None
     scheme: str = "detect"
@@ -73,25 +74,31 @@ def _endovis2018(report: SourceReport, root: Path, need: Need) -> None:
         report.found[f"types ({name})"] = f"{typed} frames, {scheme.name}"
         report.add(NOTE, f"id scheme {scheme.name}. {scheme.reason}.")
     _add_notes(report, tree.notes)
-    wanted = _annotated_2018(need.annotations)
-    if need.whole:
+    usable = _usable_2018(need.annotations)
+    if need.complete:
         for release, sequences in _RELEASES_2018.items():
-            absent = [number for number in sequences if number not in {*by_sequence, _WITHOUT_ANNOTATION}]
+            absent = [number for number in sequences if number not in {*by_sequence, _NOT_ANNOTATED}]
             if absent:
                 report.missing.append(f"release {release}: {', '.join(f'seq_{number}' for number in absent)}")
-        needed = Counter(sequence for sequence, _ in wanted)
-        short = Counter(sequence for sequence, _ in wanted - set(tree.frames) if sequence in by_sequence)
-        report.missing += [f"seq_{number}: {short[number]} of {needed[number]} frames" for number in sorted(short)]
-    used = [frame for key, frame in tree.frames.items() if key in wanted]
+        needed = Counter(sequence for sequence, _ in usable)
+        absent_frames = Counter(sequence for sequence, _ in usable - set(tree.frames) if sequence in by_sequence)
+        report.missing += [
+            f"seq_{number}: {absent_frames[number]} of {needed[number]} frames" for number in sorted(absent_frames)
+        ]
+    used = [frame for key, frame in tree.frames.items() if key in usable]
     unlabelled = [str(frame.image) for frame in used if frame.label is None and frame.annotation is None]
     if unlabelled:
         report.missing.append(f"{len(unlabelled)} colour labels")
         report.add(WARNING, f"{len(unlabelled)} frames without official label, e.g. {unlabelled[0]}", tuple(unlabelled))
-    untyped = [str(frame.image) for frame in used if frame.types is None]
-    if untyped:
-        report.missing.append(f"instrument types of {len(untyped)} frames (available from {endovis2018.TYPES_FROM})")
+    without_types = [str(frame.image) for frame in used if frame.types is None]
+    if without_types:
+        report.missing.append(
+            f"instrument types of {len(without_types)} frames (available from {endovis2018.TYPES_FROM})"
+        )
         report.add(
-            WARNING, f"{len(untyped)} frames in sequences without instrument types, e.g. {untyped[0]}", tuple(untyped)
+            WARNING,
+            f"{len(without_types)} frames in sequences without instrument types, e.g. {without_types[0]}",
+            tuple(without_types),
         )
     _add_unmatched(report, tree.unmatched)
     _add_headers(report, need, "frames", [frame.image for frame in frames], of_frames=True)
@@ -100,16 +107,16 @@ def _endovis2018(report: SourceReport, root: Path, need: Need) -> None:
     _add_headers(report, need, "type masks", masks)
 
 
-def _annotated_2018(root: Path | None) -> set[vqla.Key]:
+def _usable_2018(root: Path | None) -> set[vqla.Key]:
     """Return the frames that a dataset can use: the annotated frames if the annotations are complete, otherwise all labelled frames."""
     try:
         annotated = set(vqla.find_2018(root)) - vqla.SURPLUS_2018 if root is not None else set()
-    except InputError:  # the check of the annotations reports it
+    except InputError:  # the check of the annotations reports the error
         annotated = set()
     if len(annotated) == vqla.FRAMES_2018:
         return annotated
-    sequences = {*endovis2018.SEQUENCES} - {_WITHOUT_ANNOTATION}
-    return set(product(sequences, range(endovis2018.FRAMES_A_SEQUENCE))) - vqla.SURPLUS_2018
+    sequences = {*endovis2018.SEQUENCES} - {_NOT_ANNOTATED}
+    return set(product(sequences, range(endovis2018.FRAMES_PER_SEQUENCE))) - vqla.SURPLUS_2018
 
 
 def _endovis2017(report: SourceReport, root: Path, need: Need) -> None:
@@ -120,11 +127,11 @@ def _endovis2017(report: SourceReport, root: Path, need: Need) -> None:
     if "mtlendovis_gen" in need.kinds:
         typed = {(frame.sequence, frame.number) for frame in frames if frame.type_files}
         report.found["with type masks"] = str(len(typed))
-        for number, wanted in endovis2017.ANNOTATED_FRAMES.items() if need.whole else ():
-            absent = [frame for frame in wanted if (f"instrument_dataset_{number}", frame) not in typed]
+        for number, annotated in endovis2017.ANNOTATED_FRAMES.items() if need.complete else ():
+            absent = [frame for frame in annotated if (f"instrument_dataset_{number}", frame) not in typed]
             if absent:
                 report.missing.append(
-                    f"instrument_dataset_{number}: {len(absent)} of {len(wanted)} annotated frames, or their type masks"
+                    f"instrument_dataset_{number}: {len(absent)} of {len(annotated)} annotated frames, or their type masks"
                 )
     if "endovis2017_parts" in need.kinds:
         report.found["with parts masks"] = str(sum(bool(frame.part_files) for frame in frames))
@@ -137,15 +144,15 @@ def _endovis2017(report: SourceReport, root: Path, need: Need) -> None:
 def _vqla(report: SourceReport, root: Path, need: Need) -> None:
     is_2018 = report.source == "vqla2018"
     annotations = vqla.find_2018(root) if is_2018 else vqla.find_2017(root)
-    texts = {key: paths for key, paths in annotations.items() if not (is_2018 and key in vqla.SURPLUS_2018)}
+    annotated = {key: paths for key, paths in annotations.items() if not (is_2018 and key in vqla.SURPLUS_2018)}
     actions: Counter[str] = Counter()
     instruments: Counter[str] = Counter()
     without_state, read = [], 0
-    for paths in tqdm(texts.values(), desc=f"read {report.source}", unit="text", mininterval=1.0):
+    for paths in tqdm(annotated.values(), desc=f"read {report.source}", unit="text", mininterval=1.0):
         try:
             states = vqla.read_agreeing(paths)
         except InputError as error:
-            # The check of the dataset decides whether this stops a build.
+            # The check of the dataset reports an error if this would stop the build.
             report.add(WARNING, str(error), tuple(map(str, paths)))
             continue
         read += 1
@@ -153,30 +160,30 @@ def _vqla(report: SourceReport, root: Path, need: Need) -> None:
         instruments.update(state.instrument for state in states)
         if not states:
             without_state.append(str(paths[0]))
-    report.found["annotated frames"] = str(len(texts))
+    report.found["annotated frames"] = str(len(annotated))
     report.found["read"] = str(read)
-    report.found["sequences"] = ", ".join(str(number) for number in sorted({sequence for sequence, _ in texts}))
+    report.found["sequences"] = ", ".join(str(number) for number in sorted({sequence for sequence, _ in annotated}))
     for edition in vqla.editions_2018(root, annotations) if is_2018 else ():
         report.add(NOTE, f"{edition}.")
-    twice = sum(len(paths) > 1 for paths in texts.values())
-    if twice:
-        report.add(NOTE, f"two editions annotate {twice} frames, and they agree.")
+    in_two_editions = sum(len(paths) > 1 for paths in annotated.values())
+    if in_two_editions:
+        report.add(NOTE, f"two editions annotate {in_two_editions} frames, and they agree.")
     if without_state:
         text = f"{len(without_state)} annotations name no state of an instrument, e.g. {without_state[0]}"
         report.add(NOTE, text, tuple(without_state))
-    unclassed = [name for name in instruments if class_of_instrument(ENDOVIS, name) is None]
-    if unclassed:
-        named = ", ".join(f"{name} ({instruments[name]})" for name in sorted(unclassed))
+    without_class = [name for name in instruments if class_of_instrument(ENDOVIS, name) is None]
+    if without_class:
+        named = ", ".join(f"{name} ({instruments[name]})" for name in sorted(without_class))
         report.add(NOTE, f"instruments that are not a class of the benchmark: {named}.")
-    unseen = sorted(set(ACTIVITY_OF_ACTION) - set(actions))
-    if unseen and is_2018:
-        report.add(WARNING if need.whole else NOTE, f"actions that never occur: {', '.join(unseen)}.")
+    absent_actions = sorted(set(ACTIVITY_OF_ACTION) - set(actions))
+    if absent_actions and is_2018:
+        report.add(WARNING if need.complete else NOTE, f"actions that never occur: {', '.join(absent_actions)}.")
     expected = vqla.FRAMES_2018 if is_2018 else vqla.FRAMES_2017
-    if need.whole and len(texts) < expected:
-        wanted = {*endovis2018.SEQUENCES} - {_WITHOUT_ANNOTATION} if is_2018 else set()
-        absent = sorted(wanted - {sequence for sequence, _ in texts})
-        shown = f" (none of {', '.join(f'seq_{number}' for number in absent)})" if absent else ""
-        report.missing.append(f"{expected - len(texts)} of {expected} annotations{shown}")
+    if need.complete and len(annotated) < expected:
+        expected_sequences = {*endovis2018.SEQUENCES} - {_NOT_ANNOTATED} if is_2018 else set()
+        absent = sorted(expected_sequences - {sequence for sequence, _ in annotated})
+        sequences = f" (none of {', '.join(f'seq_{number}' for number in absent)})" if absent else ""
+        report.missing.append(f"{expected - len(annotated)} of {expected} annotations{sequences}")
 
 
 def _released(report: SourceReport, root: Path, need: Need) -> None:
@@ -185,7 +192,7 @@ def _released(report: SourceReport, root: Path, need: Need) -> None:
     report.found["frames"] = str(len(frames))
     for split, count in by_split.items():
         report.found[split] = str(count)
-    if need.whole:
+    if need.complete:
         for split, expected in _RELEASED_FRAMES[report.source].items():
             if by_split[split] < expected:
                 report.missing.append(f"{expected - by_split[split]} of {expected} images of {split}")
@@ -202,7 +209,7 @@ def _released(report: SourceReport, root: Path, need: Need) -> None:
 
 
 def _plain(report: SourceReport, _: Path, need: Need) -> None:
-    assert need.plain is not None, "the caller gives the folders of own frames"
+    assert need.plain is not None, "the caller gives the folders of your own frames"
     frames = plain.read_tree(need.plain, need.activities)
     report.found["frames"] = str(len(frames))
     absent = tuple(str(path) for frame in frames for path in (frame.image, frame.mask) if not path.is_file())
@@ -212,7 +219,7 @@ def _plain(report: SourceReport, _: Path, need: Need) -> None:
     folders = sorted({path.parent for path in listed})
     listed |= {
         need.plain.images / name for name in plain.images_without_mask(need.plain)
-    }  # the check of the dataset reports them
+    }  # the check of the dataset reports images without a mask
     files = [path for folder in folders for path in sorted(folder.glob("[!.]*")) if not path.is_dir()]
     unmatched = tuple(str(path) for path in files if path not in listed | {need.plain.labels})
     if unmatched:
@@ -250,7 +257,7 @@ def read_headers(paths: Iterable[Path], label: str) -> dict[Path, Header | str]:
 
 
 def _add_headers(report: SourceReport, need: Need, what: str, paths: Collection[Path], of_frames: bool = False) -> None:
-    """Add the sizes and modes of the needed files to the report, and warn about frames with a rarer size, mode or format."""
+    """Add the sizes and modes of the files to the report, and warn about frames whose size, mode or format is not the usual one."""
     headers = {path: need.headers[path] for path in sorted(set(paths)) if path in need.headers}
     seen = {path: header for path, header in headers.items() if isinstance(header, Header)}
     if not seen:

@@ -23,24 +23,25 @@ from reports.figures.confusion import Confusion, draw_confusions
 from reports.results import CLEAN
 from reports.statistics.confusion import activity_confusion, pixel_confusion
 
-_MODELS = 4  # more bars in a group are hard to tell apart
+_MODELS_AT_MOST = 4  # more bars in a group are hard to distinguish
 
 
 def gaps_of_classes(results: StudyResults, dataset: str) -> dict[Cell, str]:
-    """Return the candidates for the figure by class that lack results: cells that segment, or all if the dataset has none."""
-    cells = _compared(results, dataset)
+    """Return the cells without results that the figure by class could show: cells that segment, or all cells if none segments."""
+    cells = _candidates(results, dataset)
     segmenting = [cell for cell in cells if cell.architecture != "single_activity"]
     return results.gaps(segmenting or cells)
 
 
 def gaps_of_confusion(results: StudyResults, dataset: str) -> dict[Cell, str]:
-    """Return the candidates for the matrices that lack results: multi-task cells, or all if no multi-task cell has results."""
-    cells, scores = _compared(results, dataset), scores_by_dataset(results)[dataset]
-    both = any(not cell.architecture.startswith("single_") for cell in cells if cell in scores)
-    return results.gaps(cell for cell in cells if not (both and cell.architecture.startswith("single_")))
+    """Return the cells without results that the matrices could show: multi-task cells, or all if no multi-task cell has results."""
+    cells, scores = _candidates(results, dataset), scores_by_dataset(results)[dataset]
+    has_multi_task = any(not cell.architecture.startswith("single_") for cell in cells if cell in scores)
+    return results.gaps(cell for cell in cells if not (has_multi_task and cell.architecture.startswith("single_")))
 
 
-def _compared(results: StudyResults, dataset: str) -> list[Cell]:
+def _candidates(results: StudyResults, dataset: str) -> list[Cell]:
+    """Return the cells that are tested on a dataset and have the study's rank."""
     study = results.study
     return [
         cell
@@ -57,7 +58,7 @@ def draw_classes(results: StudyResults, head: str, png: Path, pdf: Path, dataset
     """
     scores = scores_by_dataset(results)[dataset]
     cells = best_by_backbone(results.study, scores) or list(dict.fromkeys(best_of_both(results.study, scores).values()))
-    cells = sorted(cells, key=lambda cell: -scores[cell].get(MIOU, 0.0))[:_MODELS]
+    cells = sorted(cells, key=lambda cell: -scores[cell].get(MIOU, 0.0))[:_MODELS_AT_MOST]
     labels = labels_of(results.study, dataset)
     panels = []
     for metric, title, names in (
@@ -79,9 +80,9 @@ def _panel(
     table = table[(table["eval_dataset"] == dataset) & (table["corruption"] == CLEAN) & (table["metric"] == metric)]
     values, support = {}, pd.Series(0, index=list(names))
     for cell in cells:
-        of_cell = rows_of_cell(table, cell)
-        if not of_cell.empty:
-            by_class = of_cell.set_index("class")
+        cell_rows = rows_of_cell(table, cell)
+        if not cell_rows.empty:
+            by_class = cell_rows.set_index("class")
             values[label_of(results.study, cell)] = by_class["value"].reindex(names)
             support = by_class["n"].reindex(names, fill_value=0)
     if not values or not names:
@@ -102,7 +103,7 @@ def draw_confusion(results: StudyResults, head: str, png: Path, pdf: Path, datas
         title = f"Activities (images)\n{label_of(study, best[ACCURACY])}"
         panels.append(Confusion(title, labels.activities, matrix, counts=True))
     if MIOU in best:
-        matrix = _pixels(results, best[MIOU], dataset, len(labels.classes))
+        matrix = _pixel_matrix(results, best[MIOU], dataset, len(labels.classes))
         title = f"Pixels (% of the row)\n{label_of(study, best[MIOU])}"
         panels.append(Confusion(title, labels.classes, matrix, counts=False))
     if not panels:
@@ -113,10 +114,10 @@ def draw_confusion(results: StudyResults, head: str, png: Path, pdf: Path, datas
     draw_confusions(panels, title, head, png, pdf)
 
 
-def _pixels(results: StudyResults, cell: Cell, dataset: str, classes: int) -> NDArray[np.int64]:
+def _pixel_matrix(results: StudyResults, cell: Cell, dataset: str, classes: int) -> NDArray[np.int64]:
     rows = results.clean_rows(cell, dataset)
     if "pixels_0_0" not in rows:
         raise InputError(
-            f"{cell.id}: its rows on {dataset} lack the column pixels_0_0; another version wrote them. Evaluate the cell again."
+            f"{cell.id}: its rows on {dataset} lack the column pixels_0_0, because another version wrote them. Evaluate the cell again."
         )
     return pixel_confusion(rows, classes)

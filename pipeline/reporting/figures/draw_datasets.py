@@ -22,68 +22,70 @@ from pipeline.study.folders import dataset_folder, results_folder
 from pipeline.study.models import Study
 from reports.figures import datasets as dataset_figures
 
-_EXAMPLES = 6
-_SHOWN = (240, 192)  # pixels: width and height of a picture in a contact sheet
+_EXAMPLES_PER_CLASS = 6
+_PICTURE_SIZE = (240, 192)  # width and height of a picture in a contact sheet, in pixels
 
 
 def draw_datasets(study: Study) -> None:
     """Write the contact sheet of each dataset, the figure of class balance, and figure 1 (a)."""
-    mark, folder = data_caption(study), results_folder(study) / "figures"
+    caption, folder = data_caption(study), results_folder(study) / "figures"
     cards = {dataset: card_of(study, dataset) for dataset in study.datasets}
     for dataset, card in cards.items():
         with whole_file(folder / paths.contact_sheet(dataset)) as jpeg:
             rows = read_manifest(dataset_folder(study, dataset))
             examples = {c: _examples(dataset_folder(study, dataset), rows, c) for c in card["classes"][1:]}
-            dataset_figures.draw_contact_sheet(card, examples, mark, jpeg)
+            dataset_figures.draw_contact_sheet(card, examples, caption, jpeg)
     with (
         whole_file(folder / f"{paths.FIGURE_BALANCE}.png") as png,
         whole_file(folder / f"{paths.FIGURE_BALANCE}.pdf") as pdf,
     ):
-        dataset_figures.draw_balance(list(cards.values()), mark, png, pdf)
-    named = paths.datasets_with_activities(study)
-    if named:
+        dataset_figures.draw_balance(list(cards.values()), caption, png, pdf)
+    with_activities = paths.datasets_with_activities(study)
+    if with_activities:
         with (
             whole_file(folder / f"{paths.FIGURE_CLASSES}.png") as png,
             whole_file(folder / f"{paths.FIGURE_CLASSES}.pdf") as pdf,
         ):
-            dataset_figures.draw_classes_by_activity([cards[dataset] for dataset in named], mark, png, pdf)
+            dataset_figures.draw_classes_by_activity([cards[dataset] for dataset in with_activities], caption, png, pdf)
 
 
 def _examples(folder: Path, manifest: list[dict[str, str]], label: str) -> list[dataset_figures.Example]:
-    """Return frames that show a class: first frames of different activities and sequences, then others, each by hash rank."""
+    """Return frames that show a class, in the order of their hash rank. Frames of different activities and sequences come first."""
     rows = [row for row in manifest if label in row["instruments"].split(";")]
     rows.sort(key=lambda row: hash_rank(0, row["frame_id"]))
-    seen: dict[tuple[str, str], int] = {}
+    shown_before: dict[tuple[str, str], int] = {}
     ranked: list[tuple[int, int, dict[str, str]]] = []
     for row in rows:
-        turn = max(seen.get(("activity", row["activity"]), 0), seen.get(("sequence", row["sequence"]), 0))
+        previous = max(
+            shown_before.get(("activity", row["activity"]), 0), shown_before.get(("sequence", row["sequence"]), 0)
+        )
         for kind in ("activity", "sequence"):
-            seen[kind, row[kind]] = turn + 1
-        ranked.append((turn, len(ranked), row))
-    selected = [row for _, _, row in sorted(ranked, key=lambda item: item[:2])[:_EXAMPLES]]
+            shown_before[kind, row[kind]] = previous + 1
+        ranked.append((previous, len(ranked), row))
+    selected = [row for _, _, row in sorted(ranked, key=lambda item: item[:2])[:_EXAMPLES_PER_CLASS]]
     return [
         dataset_figures.Example(
-            _small(read_rgb(folder / row["image"])),
-            _small(read_ids(folder / row["mask"])),
+            _resized(read_rgb(folder / row["image"])),
+            _resized(read_ids(folder / row["mask"])),
             " ".join(filter(None, (row["activity"], row["sequence"], f"({row['split']})"))),
         )
         for row in selected
     ]
 
 
-def _small(pixels: Pixels) -> Pixels:
-    """Return a picture or mask at the size of the sheet's pictures, whatever its aspect ratio."""
-    return cv2.resize(pixels, _SHOWN, interpolation=cv2.INTER_AREA if pixels.ndim == 3 else cv2.INTER_NEAREST)
+def _resized(pixels: Pixels) -> Pixels:
+    """Return a picture or mask at the size of the sheet's pictures. Its aspect ratio may change."""
+    return cv2.resize(pixels, _PICTURE_SIZE, interpolation=cv2.INTER_AREA if pixels.ndim == 3 else cv2.INTER_NEAREST)
 
 
 def draw_leakage(study: Study) -> None:
-    """Write the similarities of test and training frames, and their figure, for each dataset with both splits."""
-    found = {}
+    """Write the similarities of test and training frames of each dataset for which the study asks for leakage, and their figure."""
+    similarities = {}
     for dataset in leakage_datasets(study):
         folder = dataset_folder(study, dataset)
         rows = {row["frame_id"]: row for row in read_manifest(folder)}
         splits_data = [load_split(folder, split, study.input_size) for split in ("train", "test")]
-        found[dataset] = similarity_by_split(
+        similarities[dataset] = similarity_by_split(
             np.concatenate([split_data.images for split_data in splits_data]),
             [frame_id for split_data in splits_data for frame_id in split_data.frame_ids],
             {frame_id: row["activity"] for frame_id, row in rows.items()},
@@ -92,13 +94,13 @@ def draw_leakage(study: Study) -> None:
             study.datasets[dataset].split_seed,
         )
     rounded = {
-        d: {split: [round(float(v), 6) for v in values] for split, values in s.items()} for d, s in found.items()
+        d: {split: [round(float(v), 6) for v in values] for split, values in s.items()} for d, s in similarities.items()
     }
     write_json(paths.similarity_file(study), rounded)
-    shown = {titles_of(study)[dataset]: splits for dataset, splits in found.items()}
+    by_title = {titles_of(study)[dataset]: splits for dataset, splits in similarities.items()}
     folder = results_folder(study) / "figures"
     with (
         whole_file(folder / f"{paths.FIGURE_LEAKAGE}.png") as png,
         whole_file(folder / f"{paths.FIGURE_LEAKAGE}.pdf") as pdf,
     ):
-        dataset_figures.draw_leakage(shown, data_caption(study, leakage_datasets(study)), png, pdf)
+        dataset_figures.draw_leakage(by_title, data_caption(study, leakage_datasets(study)), png, pdf)

@@ -1,4 +1,4 @@
-"""Figures of a study from its saved results; no model runs."""
+"""Draws the figures of a study from its saved results. No model runs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Drawer:
     Attributes:
         draw: Draws the figure from the results, the head, and the PNG and PDF files to write.
         gaps: Returns the cells that the figure lacks because they have no results, each with the reason.
-        note: Returns a text about anything else that is missing.
+        note: Returns a text on anything else that is missing.
     """
 
     draw: Callable[[StudyResults, str, Path, Path], None]
@@ -75,8 +75,8 @@ def draw_figures(
     if only and only not in files:
         raise InputError(_no_such_figure(study, only, list(files)))
     results, drawers = results or StudyResults(study, {scored_run: robust_models(study)}), _drawers(study)
-    drawn = [name for name in ([only] if only else files) if name not in without]
-    for name in tqdm(drawn, desc="draw", unit="figure", mininterval=1.0, delay=2.0):
+    selected = [name for name in ([only] if only else files) if name not in without]
+    for name in tqdm(selected, desc="draw", unit="figure", mininterval=1.0, delay=2.0):
         png_file, pdf_file = files[name]
         with whole_file(png_file) as png, whole_file(pdf_file) as pdf:
             head = head_of(results, drawers[name].gaps(results), drawers[name].note(results))
@@ -84,16 +84,16 @@ def draw_figures(
                 drawers[name].draw(results, head, png, pdf)
             except NothingToShow as reason:
                 draw_message(names.figure_title(name, titles_of(study))[1], str(reason), head, png, pdf)
-    return [path for name in drawn for path in files[name]]
+    return [path for name in selected for path in files[name]]
 
 
 def _no_such_figure(study: Study, only: str, known: list[str]) -> str:
-    """Return why a figure is not drawn here; another command draws the figures of the datasets."""
-    for step, drawn in (
+    """Return why a figure is not drawn here. Other commands draw the figures of the datasets."""
+    for step, files in (
         ("draw_datasets", paths.dataset_figures(study)),
         ("draw_leakage", paths.leakage_figures(study)),
     ):
-        if only in {path.stem for path in drawn}:
+        if only in {path.stem for path in files}:
             return f"figure {only!r} shows datasets, not results: `endoarss step {step}` draws it."
     return (
         f"study {study.name!r} has no figure {only!r} of results; it has {', '.join(known)}. "
@@ -103,30 +103,30 @@ def _no_such_figure(study: Study, only: str, known: list[str]) -> str:
 
 def _drawers(study: Study) -> dict[str, Drawer]:
     """Return the drawer of each figure by name."""
-    found = {
+    drawers = {
         names.FIGURE_TASKS: Drawer(draw_tasks, gaps_of_tasks),
         names.FIGURE_SEGMENTATION: Drawer(draw_best, gaps_of_masks),
         names.FIGURE_COST: Drawer(draw_costs, _gaps_of_costs),
     }
     for name in (names.FIGURE_SEVERITY, names.FIGURE_RETENTION, names.FIGURE_HEATMAP):
-        found[name] = Drawer(partial(_draw_robustness, name=name), lambda results: results.missing_robustness)
+        drawers[name] = Drawer(partial(_draw_robustness, name=name), lambda results: results.missing_robustness)
     if merging_groups(study):
-        found[names.FIGURE_MERGING] = Drawer(draw_merging, lambda results: {}, merging_gaps)
-        found[names.FIGURE_REPRESENTATIONS] = Drawer(draw_representations, lambda results: {})
+        drawers[names.FIGURE_MERGING] = Drawer(draw_merging, lambda results: {}, merging_gaps)
+        drawers[names.FIGURE_REPRESENTATIONS] = Drawer(draw_representations, lambda results: {})
     for dataset in paths.evaluated_datasets(study):
-        found[names.figure_of_classes(dataset)] = Drawer(
+        drawers[names.figure_of_classes(dataset)] = Drawer(
             partial(draw_classes, dataset=dataset), partial(gaps_of_classes, dataset=dataset)
         )
-        found[names.figure_of_confusion(dataset)] = Drawer(
+        drawers[names.figure_of_confusion(dataset)] = Drawer(
             partial(draw_confusion, dataset=dataset), partial(gaps_of_confusion, dataset=dataset)
         )
     for dataset in paths.history_figures(study):
-        found[names.figure_of_history(dataset)] = Drawer(
+        drawers[names.figure_of_history(dataset)] = Drawer(
             partial(draw_history, dataset=dataset),
             partial(gaps_of_history, dataset=dataset),
             partial(lost_histories, dataset=dataset),
         )
-    return found
+    return drawers
 
 
 def _draw_robustness(results: StudyResults, head: str, png: Path, pdf: Path, name: str) -> None:
@@ -148,7 +148,7 @@ def gaps_of_history(results: StudyResults, dataset: str) -> dict[Cell, str]:
 
 
 def lost_histories(results: StudyResults, dataset: str) -> str:
-    """Return a sentence that names trainings on a dataset that have results but no history; "" if there are none."""
+    """Return a sentence that names the trainings on a dataset with results but without a history, or "" if there are none."""
     lost = [
         label_of(results.study, cell)
         for cell in _without_history(results.study, dataset)
@@ -158,11 +158,11 @@ def lost_histories(results: StudyResults, dataset: str) -> str:
 
 
 def _without_history(study: Study, dataset: str) -> list[Cell]:
-    return [cell for cell in _followed(study, dataset) if not paths.history_file(study, cell).is_file()]
+    return [cell for cell in _cells_with_shown_history(study, dataset) if not paths.history_file(study, cell).is_file()]
 
 
-def _followed(study: Study, dataset: str) -> list[Cell]:
-    """Return the cells whose trainings are shown: those with the first seed and the study's rank."""
+def _cells_with_shown_history(study: Study, dataset: str) -> list[Cell]:
+    """Return the cells whose histories are shown, which have the first seed and the study's rank."""
     first = study.seeds[0]
     return [c for c in cells_of(study) if (c.dataset, c.rank, c.seed) == (dataset, study.lora.rank, first)]
 
@@ -175,13 +175,13 @@ def draw_history(results: StudyResults, head: str, png: Path, pdf: Path, dataset
     """
     study = results.study
     labels, histories = model_labels(study), []
-    for cell in _followed(study, dataset):
+    for cell in _cells_with_shown_history(study, dataset):
         path = paths.history_file(study, cell)
         if path.is_file():
             single = cell.architecture in SINGLE_TASKS
             architecture = "Single tasks" if single else labels.architecture(cell.architecture)
-            named = labels.backbone(cell.backbone), architecture, labels.weighting(cell.weighting)
-            histories.append(TrainingHistory(*named, read_history(path)))
+            model = labels.backbone(cell.backbone), architecture, labels.weighting(cell.weighting)
+            histories.append(TrainingHistory(*model, read_history(path)))
     if not histories:
         raise NothingToShow(f"No training on {titles_of(study)[dataset]} is done.")
     draw_histories(histories, titles_of(study)[dataset], head, png, pdf)
@@ -200,20 +200,20 @@ def draw_costs(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
     """
     labels, rows = model_labels(results.study), []
     for dataset, scores in scores_by_dataset(results).items():
-        for cell, of_cell in scores.items():
+        for cell, cell_scores in scores.items():
             if cell.seed != results.study.seeds[0]:
                 continue
-            about = results.provenance(cell)
+            provenance = results.provenance(cell)
             rows.append(
                 {
                     "dataset": titles_of(results.study)[dataset],
                     "backbone": labels.backbone(cell.backbone),
                     "architecture": labels.architecture(cell.architecture),
                     "rank": cell.rank,
-                    "parameters": about["parameters"]["trained"],
-                    "images_per_second": about["cost"]["inference"]["images_per_second"],
-                    "device": about["device"],
-                    **{metric: of_cell.get(metric, np.nan) for metric in shown_metrics(Shown.SUMMARY)},
+                    "parameters": provenance["parameters"]["trained"],
+                    "images_per_second": provenance["cost"]["inference"]["images_per_second"],
+                    "device": provenance["device"],
+                    **{metric: cell_scores.get(metric, np.nan) for metric in shown_metrics(Shown.SUMMARY)},
                 }
             )
     if not rows:

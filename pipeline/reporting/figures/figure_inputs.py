@@ -1,4 +1,4 @@
-"""Shared inputs of the figures of results: their heads, and the scores by which they select cells."""
+"""Inputs that figures of results share: the text above them, and the scores by which they select cells."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pipeline.study.cell import Cell
 
 
 class NothingToShow(Exception):
-    """All inputs of a figure are missing; the message tells readers why."""
+    """All inputs of a figure are missing. The message tells readers why."""
 
 
 def head_of(results: StudyResults, gaps: Mapping[Cell, str], note: str = "") -> str:
-    """Return the text above a figure: the caption about its data, and the cells that it lacks.
+    """Return the head of a figure, which is the text above it: the caption about its data, and the cells that it lacks.
 
     Args:
         results: The results of the study.
         gaps: The cells that the figure lacks because they have no results, each with the reason.
-        note: A text about anything else that is missing.
+        note: A text on anything else that is missing.
     """
     return "\n".join(filter(None, (study_caption(results), gap_note(results.study, gaps), note)))
 

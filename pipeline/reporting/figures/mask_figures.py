@@ -1,4 +1,4 @@
-"""Figures 2 and 5 of a study: predicted masks on selected test images."""
+"""Draws figures 2 and 5 of a study: predicted masks on selected test images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from reports.figures.segmentation import Gallery, draw_segmentation
 
 
 def gaps_of_tasks(results: StudyResults) -> dict[Cell, str]:
-    """Return the candidates for figure 2 that lack results: cells of the shown pair and of the pairs before it."""
+    """Return the cells without results that figure 2 could show: cells of the shown pair and of the pairs before it."""
     shown = single_and_multi(results.study, scores_by_dataset(results))
     gaps: dict[Cell, str] = {}
     for single, others in task_pairs(results.study):
@@ -40,7 +40,7 @@ def gaps_of_tasks(results: StudyResults) -> dict[Cell, str]:
 
 
 def gaps_of_masks(results: StudyResults) -> dict[Cell, str]:
-    """Return the candidates for figure 5 that lack results: cells that segment, with the study's rank."""
+    """Return the cells without results that figure 5 could show: cells that segment, with the study's rank."""
     cells = (cell for cell in cells_of(results.study) if cell.architecture != "single_activity")
     return results.gaps(cell for cell in cells if cell.rank == results.study.lora.rank)
 
@@ -48,7 +48,7 @@ def gaps_of_masks(results: StudyResults) -> dict[Cell, str]:
 def draw_tasks(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
     """Draw figure 2: a segmentation-only and a multi-task cell on three test images.
 
-    On these images the multi-task cell has its largest gain, its median gain, and its largest loss.
+    On these images the multi-task cell gains most, gains the median, and loses most.
 
     Raises:
         NothingToShow: If no such pair has results.
@@ -59,16 +59,16 @@ def draw_tasks(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
         raise NothingToShow("No segmentation-only cell has results together with a multi-task cell of its backbone.")
     single, multi = pair
     dataset = single.dataset
-    gains = _ious(results, multi, dataset) - _ious(results, single, dataset)
+    gains = _image_ious(results, multi, dataset) - _image_ious(results, single, dataset)
     split = load_split(dataset_folder(study, dataset), "test", study.input_size)
-    picked = high_middle_low(gains, split.frame_ids)
+    selected = high_middle_low(gains, split.frame_ids)
     backbone, other = model_labels(study).backbone(single.backbone), model_name(study, multi)
     title = (
         f"{titles_of(study)[dataset]}, {backbone}: {model_name(study, single)} compared with {other}. "
-        f"Columns: what {other} adds to the image's mean IoU, in points"
+        f"Columns: test images with the gain of {other} in mean IoU, in points"
     )
-    notes = [_note_of_gain(gains[index], place, len(picked)) for place, index in enumerate(picked)]
-    draw_segmentation([_gallery(results, split, [single, multi], dataset, title, picked, notes)], head, png, pdf)
+    notes = [_note_of_gain(gains[index], place, len(selected)) for place, index in enumerate(selected)]
+    draw_segmentation([_gallery(results, split, [single, multi], dataset, title, selected, notes)], head, png, pdf)
 
 
 def draw_best(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
@@ -85,13 +85,13 @@ def draw_best(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
         if not cells:
             continue
         best = max(cells, key=lambda cell: scores[cell][MIOU])
-        ious = _ious(results, best, dataset)
+        ious = _image_ious(results, best, dataset)
         split = load_split(dataset_folder(study, dataset), "test", study.input_size)
-        picked = high_middle_low(ious, split.frame_ids)
-        names = {1: ["only image"], 2: ["best", "worst"]}.get(len(picked), ["best", "median", "worst"])
-        notes = [f"{name} ({100 * ious[index]:.1f})" for name, index in zip(names, picked, strict=True)]
+        selected = high_middle_low(ious, split.frame_ids)
+        names = {1: ["only image"], 2: ["best", "worst"]}.get(len(selected), ["best", "median", "worst"])
+        notes = [f"{name} ({100 * ious[index]:.1f})" for name, index in zip(names, selected, strict=True)]
         title = f"{titles_of(study)[dataset]}. Columns: test images by their mean IoU (%) under {label_of(study, best)}"
-        galleries.append(_gallery(results, split, cells, dataset, title, picked, notes))
+        galleries.append(_gallery(results, split, cells, dataset, title, selected, notes))
     if not galleries:
         raise NothingToShow("No cell that segments has results.")
     draw_segmentation(galleries, head, png, pdf)
@@ -109,7 +109,7 @@ def _note_of_gain(gain: float, place: int, count: int) -> str:
     return f"{name} ({100 * gain:+.1f})"
 
 
-def _ious(results: StudyResults, cell: Cell, dataset: str) -> NDArray[np.float64]:
+def _image_ious(results: StudyResults, cell: Cell, dataset: str) -> NDArray[np.float64]:
     return image_ious(results.clean_rows(cell, dataset), len(labels_of(results.study, dataset).classes))
 
 
@@ -119,27 +119,27 @@ def _gallery(
     cells: Sequence[Cell],
     dataset: str,
     title: str,
-    picked: Sequence[int],
+    selected: Sequence[int],
     notes: Sequence[str],
 ) -> Gallery:
-    """Return the gallery of selected images and the masks of some cells; the activity of an image is below its note."""
+    """Return the gallery of selected images and the masks of some cells. The activity of an image stands below its note."""
     labels = labels_of(results.study, dataset)
-    truth = split.masks[picked]
+    truth = split.masks[selected]
     masks = {"truth": truth}
     for cell in cells:
         miou = scores_by_dataset(results)[dataset][cell][MIOU]
         name = f"{model_labels(results.study).backbone(cell.backbone)}\n{model_name(results.study, cell)}\nmIoU {100 * miou:.1f}"
-        predicted = _saved_masks(results, cell, dataset, [split.frame_ids[i] for i in picked])
+        predicted = _saved_masks(results, cell, dataset, [split.frame_ids[i] for i in selected])
         # Ignored pixels are not scored, so the figure does not show predictions there.
         masks[name] = np.where(truth == IGNORED, truth, predicted)
     if split.activities is not None:
         notes = [
             f"{note}\n{labels.activities[split.activities[i]].replace('_', ' ')}"
-            for note, i in zip(notes, picked, strict=True)
+            for note, i in zip(notes, selected, strict=True)
         ]
     frame = next(row for row in read_manifest(dataset_folder(results.study, dataset)) if row["split"] == "test")
     aspect = int(frame["height"]) / int(frame["width"])
-    return Gallery(title, labels.classes, labels.palette, split.images[picked], masks, notes, aspect)
+    return Gallery(title, labels.classes, labels.palette, split.images[selected], masks, notes, aspect)
 
 
 def _saved_masks(results: StudyResults, cell: Cell, dataset: str, frame_ids: Sequence[str]) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Figures of merging: bias and scores of merged models, and representations of test images in merged and individual models."""
+"""Draws the figures of merging: bias and scores of merged models, and representations of test images in merged and individual models."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def draw_merging(results: StudyResults, head: str, png: Path, pdf: Path) -> None
     measured = results.once(measured_merging)
     if measured is None:
         raise NothingToShow(f"Nothing is merged yet. {merging_gaps(results)}".strip())
-    draw_bias(measured.rows, shown_rank(results.study), _validated(results, head), png, pdf)
+    draw_bias(measured.rows, shown_rank(results.study), _head_of_validated(results, head), png, pdf)
 
 
 def draw_representations(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
@@ -53,22 +53,22 @@ def draw_representations(results: StudyResults, head: str, png: Path, pdf: Path)
     cases = representations_of(results)
     if not cases:
         raise NothingToShow(f"Nothing is merged yet. {merging_gaps(results)}".strip())
-    draw_projections(cases, shown_rank(results.study), _validated(results, head), png, pdf)
+    draw_projections(cases, shown_rank(results.study), _head_of_validated(results, head), png, pdf)
 
 
-def _validated(results: StudyResults, head: str) -> str:
-    """Return the head of a figure whose models were selected on validation frames, even if the study selects others differently."""
-    mark = f"{study_caption(results, select_on='val')}\n{study_note(results.study)}"
-    return head.replace(study_caption(results), mark)
+def _head_of_validated(results: StudyResults, head: str) -> str:
+    """Return the head of a figure whose epochs were selected on validation frames, even if the study selects other epochs differently."""
+    caption = f"{study_caption(results, select_on='val')}\n{study_note(results.study)}"
+    return head.replace(study_caption(results), caption)
 
 
 def representations_of(results: StudyResults) -> list[Representations]:
-    """Return the representations of the first shown seed of each case, without those of models that have changed since.
+    """Return the representations of the first shown seed of each merging experiment, without those of models that have changed since.
 
     Raises:
         InputError: If a file cannot be read; the message names it.
     """
-    study, missing, found = results.study, results.missing_models, []
+    study, missing, cases = results.study, results.missing_models, []
     rank = shown_rank(study)
     for groups in groups_by_seed(study):
         for group in shown_groups(groups, missing)[:1]:
@@ -78,14 +78,14 @@ def representations_of(results: StudyResults) -> list[Representations]:
             for cell in group.merged:
                 if cell.surgery in (0, rank) and saved.get(f"sha256 of {cell.id}") == _checkpoint(results, cell):
                     kind = "with" if cell.surgery else "without"
-                    of = {task: saved[f"{cell.merger}-{cell.surgery}/{task}"] for task in tasks}
-                    merged.setdefault(cell.merger, {})[kind] = of
+                    by_task = {task: saved[f"{cell.merger}-{cell.surgery}/{task}"] for task in tasks}
+                    merged.setdefault(cell.merger, {})[kind] = by_task
             if merged:
                 title = titles_of(study)[group.singles[0].dataset]
                 backbone = model_labels(study).backbone(group.singles[0].backbone)
                 individual = {task: saved[f"individual/{task}"] for task in tasks}
-                found.append(Representations(title, backbone, individual, merged))
-    return found
+                cases.append(Representations(title, backbone, individual, merged))
+    return cases
 
 
 def _checkpoint(results: StudyResults, cell: Cell) -> str:
@@ -97,7 +97,7 @@ def _checkpoint(results: StudyResults, cell: Cell) -> str:
 
 
 def _saved_representations(study: Study, group: MergingGroup) -> dict[str, Any]:
-    """Return saved representations by name, and the digests of their models; nothing if the file is absent."""
+    """Return saved representations by name, and the digests of their models. Return nothing if the file is absent."""
     path = representations_file(study, group)
     if not path.is_file():
         return {}

@@ -25,20 +25,20 @@ from reports.tables import scores as tables
 def cost_table(results: StudyResults) -> dict[str, ReportTable]:
     """Return the table of the cost of every cell of the first seed."""
     study, missing = results.study, results.missing_cells
-    first = [cell for cell in cells_of(study) if cell.seed == study.seeds[0]]
-    costs = tables.table_cost([_labels(study, c) | ({} if c in missing else _cost(results, c)) for c in first])
-    gaps = {cell: why for cell, why in {**results.missing_robustness, **missing}.items() if cell in first}
-    note = f"{_COST} {gap_note(study, gaps)}".strip()
+    cells = [cell for cell in cells_of(study) if cell.seed == study.seeds[0]]
+    costs = tables.table_cost([_labels(study, c) | ({} if c in missing else _cost(results, c)) for c in cells])
+    gaps = {cell: reason for cell, reason in {**results.missing_robustness, **missing}.items() if cell in cells}
+    note = f"{_COST_NOTE} {gap_note(study, gaps)}".strip()
     devices, shown = costs["Device"].dropna().unique(), costs
     if len(devices) == 1:
         shown, note = costs.drop(columns="Device"), f"{note} Device: {devices[0]}."
     return {TABLE_COST: ReportTable("Cost of each cell", costs, shown, note=note)}
 
 
-_COST = (
-    "Training: the median epoch. Memory: the peak that torch held on a GPU, or the peak of the whole process on a CPU. Jobs that run at "
-    "the same time slow each other down. Experts: how many experts each task of DSelect-k selects in the last epoch (weight above 0.01), "
-    "activity first."
+_COST_NOTE = (
+    "Training: the median epoch. Memory: the peak of torch on a GPU, or the peak of the whole process on a CPU. Jobs that run at "
+    "the same time slow each other down. Experts: the number of experts that each task of DSelect-k selects in the last epoch (weight "
+    "above 0.01), activity first."
 )
 
 
@@ -54,8 +54,8 @@ def _labels(study: Study, cell: Cell) -> dict[str, object]:
 
 
 def _cost(results: StudyResults, cell: Cell) -> dict[str, object]:
-    about = results.provenance(cell)
-    cost = {key: about[key] for key in ("parameters", "cost", "device")} | {"latency_ms": None}
+    provenance = results.provenance(cell)
+    cost = {key: provenance[key] for key in ("parameters", "cost", "device")} | {"latency_ms": None}
     if cell in robustness_cells(results.study) and cell not in results.missing_robustness:
         # Milliseconds per image, as the mean over the corruptions.
         latency = read_json(robustness_files(results.study, cell).provenance)["latency_ms"]
@@ -66,7 +66,7 @@ def _cost(results: StudyResults, cell: Cell) -> dict[str, object]:
 
 
 def selected_experts(history: Path) -> str:
-    """Return how many experts each task selects in the last epoch of a history.csv, such as "2 / 1"; "" if the file lacks them.
+    """Return the number of experts that each task selects in the last epoch of a history.csv, such as "2 / 1", or "" if it has none.
 
     Raises:
         InputError: As in `read_history`.

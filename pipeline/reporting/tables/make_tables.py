@@ -1,4 +1,4 @@
-"""Tables of a study from its saved results; no model runs."""
+"""Makes the tables of a study from its saved results. No model runs."""
 
 from __future__ import annotations
 
@@ -54,71 +54,73 @@ def make_tables(study: Study, results: StudyResults | None = None) -> None:
         results: The results of the study, if they are already loaded.
     """
     results = results or StudyResults(study, reductions_of_tables(study))
-    marks = {
+    last_columns = {
         "synthetic": study.synthetic,
         "partial": bool(partial_note(study)),
         "select_on": study.training.select_on,
     }
-    mark, found = study_caption(results, with_protocol=False), results.once(study_tables)
+    caption, report = study_caption(results, with_protocol=False), results.once(study_tables)
     folder = results_folder(study) / "tables"
-    merging = {name: table for name, table in found.items() if name in (names.TABLE_MERGING, names.TABLE_SURGERY_RANKS)}
-    write_tables({name: table for name, table in found.items() if name not in merging}, folder, mark, marks)
-    validated = study_caption(results, with_protocol=False, select_on="val")
-    write_tables(merging, folder, validated, {**marks, "select_on": "val"})
+    merging = {
+        name: table for name, table in report.items() if name in (names.TABLE_MERGING, names.TABLE_SURGERY_RANKS)
+    }
+    write_tables({name: table for name, table in report.items() if name not in merging}, folder, caption, last_columns)
+    merging_caption = study_caption(results, with_protocol=False, select_on="val")
+    write_tables(merging, folder, merging_caption, {**last_columns, "select_on": "val"})
     for path in table_files(study):
-        if path.stem not in found:
+        if path.stem not in report:
             path.unlink(missing_ok=True)  # a table of results that no longer exist
     if study.compare_with_paper:
-        claims = found[names.TABLE_CLAIMS]
+        claims = report[names.TABLE_CLAIMS]
         assert claims.shown is not None
-        write_text(note_file(study), claims_text(claims.shown, mark, claims.said))
+        write_text(note_file(study), claims_text(claims.shown, caption, claims.text_below))
     else:
-        note_file(study).unlink(missing_ok=True)  # left from when the study was compared with the paper
+        note_file(study).unlink(missing_ok=True)  # an earlier version of the study was compared with the paper
 
 
 def study_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Return all tables of a study by name, in the order of a report."""
-    study, _ = results.study, results.table  # reading the table first raises an error if the results are not collected
-    found = {names.TABLE_DATASETS: _datasets(study)}
-    found |= score_tables(results) | shown_tables(results) | comparison_tables(results)
+    study, _ = results.study, results.table  # raises an error if the results are not collected
+    report = {names.TABLE_DATASETS: _dataset_table(study)}
+    report |= score_tables(results) | shown_tables(results) | comparison_tables(results)
     robustness = results.once(measure_study)
     if robustness is not None:
         gaps = f"{gap_note(study, results.missing_robustness)} {missing_baselines(results)}".strip()
-        found |= robustness_tables(robustness, gaps, _models_without_robustness(results, robustness))
+        report |= robustness_tables(robustness, gaps, _models_without_robustness(results, robustness))
     if merging_groups(study):
-        found |= merging_tables(results)
+        report |= merging_tables(results)
     if study.compare_with_paper:
-        found |= tables_with_paper_numbers(results)
-    found |= cost_table(results)
+        report |= tables_with_paper_numbers(results)
+    report |= cost_table(results)
     if leakage_datasets(study):
         similar = tables.table_similarity(read_similarities(similarity_file(study)), titles_of(study))
         title = "Similarity of test frames to their nearest training frame"
-        found[names.TABLE_SIMILARITY] = ReportTable(
-            title, similar, similar.rename(names.in_words, level="Split"), note=_SIMILARITY
+        report[names.TABLE_SIMILARITY] = ReportTable(
+            title, similar, similar.rename(names.in_words, level="Split"), note=_SIMILARITY_NOTE
         )
     if leakage_pairs(study):
-        found[names.TABLE_LEAKAGE] = _leakage(results)
-    return found | label_tables(results)
+        report[names.TABLE_LEAKAGE] = _leakage_table(results)
+    return report | label_tables(results)
 
 
-def _datasets(study: Study) -> ReportTable:
+def _dataset_table(study: Study) -> ReportTable:
     cards = [card_of(study, dataset) for dataset in study.datasets]
     datasets = tables.table_datasets(cards)
     if not study.compare_with_paper:
         return ReportTable("Datasets", datasets, datasets)
     compared = tables.datasets_against_paper(datasets, [card["name"] for card in cards], paper_datasets())
-    return ReportTable("Datasets, compared with the paper's Table I", compared, compared, note=_AGAINST_PAPER)
+    return ReportTable("Datasets, compared with the paper's Table I", compared, compared, note=_PAPER_NOTE)
 
 
-def _models_without_robustness(results: StudyResults, found: Robustness) -> list[tuple[str, str]]:
-    """Return dataset and model of each model whose robustness has no results."""
-    measured = set(found.conditions[["dataset", "model"]].itertuples(index=False, name=None))
+def _models_without_robustness(results: StudyResults, robustness: Robustness) -> list[tuple[str, str]]:
+    """Return the dataset and the label of each model without robustness."""
+    measured = set(robustness.conditions[["dataset", "model"]].itertuples(index=False, name=None))
     study = results.study
     missing = [(titles_of(study)[cell.dataset], label_of(study, cell)) for cell in results.missing_robustness]
     return [model for model in dict.fromkeys(missing) if model not in measured]
 
 
-def _leakage(results: StudyResults) -> ReportTable:
+def _leakage_table(results: StudyResults) -> ReportTable:
     study, pairs = results.study, leakage_pairs(results.study)
     at_random, by_sequence = pairs[0]
     labels = model_labels(study)
@@ -127,12 +129,12 @@ def _leakage(results: StudyResults) -> ReportTable:
     order, of_study = list(labels.backbones.values()), of_rank(results.compared_table, study.lora.rank)
     table = tables.table_leakage(of_study, at_random.dataset, by_sequence.dataset, order, keys)
     title = "Leakage: the same models on the split at random by activity and on the split by sequence"
-    note = f"{_LEAKAGE} {gap_note(study, gaps)}".strip()
+    note = f"{_LEAKAGE_NOTE} {gap_note(study, gaps)}".strip()
     return ReportTable(title, table, tables.readable_leakage(table, labels), note=note, protocol=study.protocol)
 
 
-_AGAINST_PAPER = (
-    "The paper's numbers are in columns of their own. Synthetic and partial data differ from them by design."
+_PAPER_NOTE = "The paper's numbers are in columns of their own. Synthetic and partial data differ from them by design."
+_SIMILARITY_NOTE = "Correlation of 32x32 RGB thumbnails. 1: the pictures are identical."
+_LEAKAGE_NOTE = (
+    "Each model is trained and tested on both splits. Means are over the classes that occur in the test split."
 )
-_SIMILARITY = "Correlation of 32x32 RGB thumbnails; 1 is the same picture."
-_LEAKAGE = "Each model is trained and tested on both splits. Means are over the classes that occur in the test split."

@@ -35,49 +35,51 @@ from reports.tables.against_paper import (
 from reports.tables.comparison import readable_claims, table_claims
 
 
-def tables_with_paper_numbers(saved: StudyResults) -> dict[str, ReportTable]:
-    """Return tables II to VII as "ours, paper, difference", and the table of claims."""
-    study = saved.study
-    wanted = set(tables_against_paper(study))
+def tables_with_paper_numbers(results: StudyResults) -> dict[str, ReportTable]:
+    """Return tables II to VII with this study's scores, the paper's scores and their differences, and the table of claims."""
+    study = results.study
+    expected_tables = set(tables_against_paper(study))
     paper = PaperNames(study)
-    results = in_paper_names(paper, _compared_scores(saved) if wanted else saved.compared_table)
+    table = in_paper_names(paper, _compared_scores(results) if expected_tables else results.compared_table)
     labels = labels_of_paper(study, paper)
     found: dict[str, ComparedWithPaper] = {
         names.table_of_dataset(dataset): scores_against_paper(
-            results, dataset, study.lora.rank, labels, _asked(study, paper, dataset)
+            table, dataset, study.lora.rank, labels, _tested_models(study, paper, dataset)
         )
         for dataset in evaluated_datasets(study)
-        if names.against_paper(names.table_of_dataset(dataset)) in wanted
+        if names.against_paper(names.table_of_dataset(dataset)) in expected_tables
     }
-    if names.against_paper(names.TABLE_ABLATION) in wanted:
-        asked = {(c.dataset, *paper.of(c)) for c in cells_of(study) if c.rank == study.lora.rank}
-        found[names.TABLE_ABLATION] = ablation_against_paper(results, study.lora.rank, labels, asked)
-    if names.against_paper(names.TABLE_RANK) in wanted:
+    if names.against_paper(names.TABLE_ABLATION) in expected_tables:
+        tested = {(c.dataset, *paper.of(c)) for c in cells_of(study) if c.rank == study.lora.rank}
+        found[names.TABLE_ABLATION] = ablation_against_paper(table, study.lora.rank, labels, tested)
+    if names.against_paper(names.TABLE_RANK) in expected_tables:
         found[names.TABLE_RANK] = ranks_against_paper(
-            results, labels, {key for key in map(paper.ranked, cells_of(study)) if key}
+            table, labels, {key for key in map(paper.ranked, cells_of(study)) if key}
         )
-    if names.against_paper(names.TABLE_ROBUSTNESS) in wanted:
-        found[names.TABLE_ROBUSTNESS] = robustness_against_paper(results, study.lora.rank, labels)
-    about = {names.table_of_dataset(d): f"Results on {titles_of(study)[d]}" for d in evaluated_datasets(study)} | _ABOUT
+    if names.against_paper(names.TABLE_ROBUSTNESS) in expected_tables:
+        found[names.TABLE_ROBUSTNESS] = robustness_against_paper(table, study.lora.rank, labels)
+    titles = {
+        names.table_of_dataset(d): f"Results on {titles_of(study)[d]}" for d in evaluated_datasets(study)
+    } | _TITLES
     shown = {
         names.against_paper(name): ReportTable(
-            f"{about[name]} compared with the paper's Table {names.PAPER_TABLES[name]}",
-            table.data,
-            table.shown,
-            note=" ".join(f"{_note(study, name)} {table.note} {_gaps(saved, name)}".split()),
+            f"{titles[name]} compared with the paper's Table {names.PAPER_TABLES[name]}",
+            compared.data,
+            compared.shown,
+            note=" ".join(f"{_note(study, name)} {compared.note} {_gaps(results, name)}".split()),
             protocol=AUTHORS_CODE,
         )
-        for name, table in found.items()
+        for name, compared in found.items()
     }
-    claims, intervals = _tested_claims(saved)
-    gaps = gap_note(study, {**saved.missing_robustness, **saved.missing_cells})
+    claims, intervals = _tested_claims(results)
+    gaps = gap_note(study, {**results.missing_robustness, **results.missing_cells})
     return shown | {
         names.TABLE_CLAIMS: ReportTable(
-            "The paper's claims, and what these results say of them",
+            "The paper's claims, and what these results say about them",
             table_claims(claims),
             readable_claims(claims),
             note=" ".join(
-                f"{_CLAIMS.format(tests=claims['p_adjusted'].count())} {stand_ins(study)} {intervals} {gaps}".split()
+                f"{_CLAIMS_NOTE.format(tests=claims['p_adjusted'].count())} {stand_ins(study)} {intervals} {gaps}".split()
             ),
             protocol="standard",
         )
@@ -89,38 +91,40 @@ def cells_of_paper_robustness(study: Study) -> list[Cell]:
     return [cell for cell in robustness_cells(study) if cell.dataset == names.PAPER_ROBUSTNESS]
 
 
-def _compared_scores(saved: StudyResults) -> pd.DataFrame:
+def _compared_scores(results: StudyResults) -> pd.DataFrame:
     """Return the long table in the protocol of the authors' code, with the rows that are compared with the paper."""
-    robust = [cell for cell in cells_of_paper_robustness(saved.study) if cell not in saved.missing_robustness]
+    robust = [cell for cell in cells_of_paper_robustness(results.study) if cell not in results.missing_robustness]
     return comparable_rows(
-        gather_scores(saved, AUTHORS_CODE, saved.present_cells, robust), saved.study.training.select_on
+        gather_scores(results, AUTHORS_CODE, results.present_cells, robust), results.study.training.select_on
     )
 
 
-def _tested_claims(saved: StudyResults) -> tuple[pd.DataFrame, str]:
-    """Return the paper's claims on every dataset, as `test_claims` returns them, and a text about the intervals."""
-    study, titles = saved.study, titles_of(saved.study)
-    found = {dataset: scores_for_claims(saved, dataset) for dataset in evaluated_datasets(study)}
-    clean = {dataset: one for dataset, (_, one) in found.items() if one is not None}
+def _tested_claims(results: StudyResults) -> tuple[pd.DataFrame, str]:
+    """Return the paper's claims on every dataset, as `test_claims` returns them, and a text on the intervals."""
+    study, titles = results.study, titles_of(results.study)
+    found = {dataset: scores_for_claims(results, dataset) for dataset in evaluated_datasets(study)}
+    clean = {dataset: varied for dataset, (_, varied) in found.items() if varied is not None}
     claims = test_claims(
         {dataset: found[dataset][0] for dataset in clean},
         {dataset: asked_for_claims(study, dataset) for dataset in evaluated_datasets(study)},
         study.lora.rank,
         titles,
-        {dataset: one.units for dataset, one in clean.items()},
-        [dataset for dataset, one in clean.items() if one.of_sequences],
+        {dataset: varied.units for dataset, varied in clean.items()},
+        [dataset for dataset, varied in clean.items() if varied.of_sequences],
     )
-    return claims, " ".join(note_of_intervals(titles[d], one.units, one.variation) for d, one in clean.items())
+    return claims, " ".join(
+        note_of_intervals(titles[dataset], varied.units, varied.variation) for dataset, varied in clean.items()
+    )
 
 
-def in_paper_names(paper: PaperNames, results: pd.DataFrame) -> pd.DataFrame:
-    """Return the long table with the paper's names of models in place of the study's."""
+def in_paper_names(paper: PaperNames, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the long table with the paper's names of backbones, architectures and weightings instead of the study's."""
     columns = {"backbone": paper.backbones, "architecture": paper.architectures, "weighting": paper.weightings}
-    return results.assign(**{name: results[name].replace(of_paper) for name, of_paper in columns.items()})
+    return table.assign(**{name: table[name].replace(of_paper) for name, of_paper in columns.items()})
 
 
 def labels_of_paper(study: Study, paper: PaperNames) -> names.Labels:
-    """Return the study's labels by the paper's names."""
+    """Return the study's labels, by the paper's names of backbones, architectures and weightings."""
     labels = model_labels(study)
     return names.Labels(
         {kind: labels.backbone(name) for name, kind in paper.backbones.items()},
@@ -129,17 +133,19 @@ def labels_of_paper(study: Study, paper: PaperNames) -> names.Labels:
     )
 
 
-def _asked(study: Study, paper: PaperNames, dataset: str) -> set[tuple[str, str, str]]:
+def _tested_models(study: Study, paper: PaperNames, dataset: str) -> set[tuple[str, str, str]]:
+    """Return the paper's names of the models that the study tests on a dataset."""
     cells = (c for c in cells_of(study) if dataset in evaluated_on(study, c.dataset) and c.rank == study.lora.rank)
     return {paper.of(cell) for cell in cells}
 
 
-def _gaps(saved: StudyResults, name: str) -> str:
-    """Return a text about the cells of the paper that a table lacks, with the reasons."""
-    study, paper = saved.study, PaperNames(saved.study)
+def _gaps(results: StudyResults, name: str) -> str:
+    """Return a text on the cells of the paper that a table lacks, with the reasons."""
+    study, paper = results.study, PaperNames(results.study)
     if name == names.TABLE_ROBUSTNESS:
         return gap_note(
-            study, {c: why for c, why in saved.missing_robustness.items() if c.dataset == names.PAPER_ROBUSTNESS}
+            study,
+            {c: reason for c, reason in results.missing_robustness.items() if c.dataset == names.PAPER_ROBUSTNESS},
         )
     if name == names.TABLE_ABLATION:
         printed = set(paper_ablation().index)
@@ -151,34 +157,37 @@ def _gaps(saved: StudyResults, name: str) -> str:
         cells = {
             c for c in cells_of(study) if any(name == names.table_of_dataset(d) for d in evaluated_on(study, c.dataset))
         }
-    return gap_note(study, saved.gaps(cell for cell in cells_of(study) if cell in cells))
+    return gap_note(study, results.gaps(cell for cell in cells_of(study) if cell in cells))
 
 
 def _note(study: Study, name: str) -> str:
-    ours = (
+    """Return the note of a table: where our scores come from, how they are computed, and how our data differs from the paper's."""
+    source = (
         "Our scores come from SYNTHETIC data and say nothing about the paper's."
         if study.synthetic
         else "Our scores are this study's."
     )
     spread = " ±: the spread over classes, as in the paper." if name == names.TABLE_ABLATION else ""
-    of_table = {
+    datasets_of_table = {
         names.TABLE_ABLATION: set(DATASETS),
         names.TABLE_RANK: set(DATASETS),
         names.TABLE_ROBUSTNESS: {names.PAPER_ROBUSTNESS},
     }
     datasets = [
-        d for d in evaluated_datasets(study) if name == names.table_of_dataset(d) or d in of_table.get(name, ())
+        d
+        for d in evaluated_datasets(study)
+        if name == names.table_of_dataset(d) or d in datasets_of_table.get(name, ())
     ]
     rules = dict.fromkeys(split_rule(study, dataset) for dataset in datasets)
-    corrupted = _unlike_paper(study) if name == names.TABLE_ROBUSTNESS else ""
+    differences = _unlike_paper(study) if name == names.TABLE_ROBUSTNESS else ""
     replaced = stand_ins(study, *_BACKBONES.get(name, ()))
-    return f"{ours} {replaced} Both are computed as in the authors' code. Our split: {', '.join(rules)}.{spread} {corrupted}"
+    return f"{source} {replaced} Both are computed as in the authors' code. Our split: {', '.join(rules)}.{spread} {differences}"
 
 
 def _unlike_paper(study: Study) -> str:
-    """Return a text about differences between the study's corruptions and the paper's."""
-    trained = training_corruptions(study)
-    sentence = f"Training images of ours went through {', '.join(trained.names)}." if trained else ""
+    """Return a text on differences between the study's corruptions and the paper's."""
+    in_training = training_corruptions(study)
+    sentence = f"Our training images were corrupted by {', '.join(in_training.names)}." if in_training else ""
     return f"{field_of_view_note(study)} {sentence}"
 
 
@@ -187,18 +196,18 @@ _BACKBONES = {
     names.TABLE_RANK: (("endoarss",),),
     names.TABLE_ROBUSTNESS: (("resnet", "endoarss"),),
 }
-_ABOUT = {
+_TITLES = {
     names.TABLE_ABLATION: "Ablation of backbone, TESLA and SMA",
     names.TABLE_RANK: "Rank of the adapters",
     names.TABLE_ROBUSTNESS: "Robustness, mean over severities of each corruption,",
 }
-_CLAIMS = (
-    "A difference, in percentage points (cosines have no unit), is between models that are alike in everything but what the claim is "
-    "about, mean over all such pairs; or between the best of some models and the best of others, where the interval allows for any of"
-    " them to be the best. Each interval holds for its row alone. p is the p-value of no difference, adjusted by Holm's method for "
-    "all {tests} tests of this table, so that at most 5 of 100 studies have a false verdict. Supported or contradicted: p is below "
+_CLAIMS_NOTE = (
+    "Difference: in percentage points (cosines have no unit). It is the mean over all pairs of models that differ only in what the claim "
+    "is about, or the difference between the best models of two groups; the interval of the latter allows for any model of a group to be "
+    "the best. Each interval holds for its row alone. p is the p-value of no difference, adjusted by Holm's method for all {tests} tests "
+    "of this table, so that at most 5 of 100 studies have a false verdict. Supported or contradicted: p is below "
     f"0.05, with at least {MIN_CLUSTERS} sequences and {MIN_SEEDS} trainings of each model. With fewer trainings, a small p says that "
-    "these trained models differ; models trained with other seeds may not. With few sequences and trainings most claims stay "
-    "undecided. Images whose sequence is not known count as independent, although frames of one video are not. In the paper: the same"
-    " difference in its tables, whose AC is mean precision (protocol authors_code)."
+    "these trained models differ, but models trained with other seeds may not. With few sequences and trainings most claims stay "
+    "undecided. Images whose sequence is not known count as independent, although frames of one video are not. In the paper: the "
+    "same difference in the paper's tables, whose AC is mean precision (protocol authors_code)."
 )

@@ -1,4 +1,4 @@
-"""Tables of scores on clean test images: all cells, selected cells, models compared with each other, and every class."""
+"""Makes the tables of scores on clean test images: all cells, selected cells, comparisons of models, and every class."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def score_tables(results: StudyResults) -> dict[str, ReportTable]:
             list(dict.fromkeys(keys)),
         )
         title = f"Results on {titles_of(study)[dataset]} (test split, {names.in_words(split_rule(study, dataset))})"
-        note = " ".join(f"{_note(study)} {_unsupported(labels, scores)} {gap_note(study, gaps)}".split())
+        note = " ".join(f"{_note(study)} {_note_on_absent_activities(labels, scores)} {gap_note(study, gaps)}".split())
         shown = tables.readable_scores(scores, study.protocol, labels)
         found[names.table_of_dataset(dataset)] = ReportTable(title, scores, shown, True, note, protocol=study.protocol)
     return found
 
 
 def shown_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """Return tables V and VI, as far as the study has their cells."""
+    """Return tables V and VI if the study has their cells."""
     study, parts, found = results.study, ["DINOv2", "TESLA", "SMA"], {}
     for name, title, heads, rows, note in (
-        (names.TABLE_ABLATION, "Ablation of backbone, TESLA and SMA", parts, _ablation_rows(study), _ABLATION),
+        (names.TABLE_ABLATION, "Ablation of backbone, TESLA and SMA", parts, _ablation_rows(study), _ABLATION_NOTE),
         (names.TABLE_RANK, "Rank of the adapters", ["Model", "Rank"], _rank_rows(study), ""),
     ):
         if rows:
@@ -67,10 +67,10 @@ def shown_tables(results: StudyResults) -> dict[str, ReportTable]:
 def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Return the tables of scores with intervals, differences and ranks in the standard protocol."""
     study, missing = results.study, results.missing_cells
-    scored = {titles_of(study)[dataset]: results.once(varied_scores, dataset) for dataset in evaluated_datasets(study)}
-    known = {title: of_dataset for title, of_dataset in scored.items() if of_dataset is not None}
-    present = {(title, label) for title, of_dataset in known.items() for label in of_dataset.scores}
-    found = compare_scores(known)
+    varied = {titles_of(study)[dataset]: results.once(varied_scores, dataset) for dataset in evaluated_datasets(study)}
+    scores_of = {title: of_dataset for title, of_dataset in varied.items() if of_dataset is not None}
+    present = {(title, label) for title, of_dataset in scores_of.items() for label in of_dataset.scores}
+    comparison = compare_scores(scores_of)
     gaps = [
         (titles_of(study)[dataset], label_of(study, cell))
         for dataset in evaluated_datasets(study)
@@ -78,13 +78,13 @@ def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
         if dataset in evaluated_on(study, cell.dataset)
     ]
     gaps = [gap for gap in dict.fromkeys(gaps) if gap not in present]
-    note = f"{_COMPARISON} {' '.join(found.intervals)} {gap_note(study, missing)}".strip()
-    scores, pairs = table_comparison(found.scores), table_pairs(found.pairs)
+    note = f"{_COMPARISON_NOTE} {' '.join(comparison.intervals)} {gap_note(study, missing)}".strip()
+    scores, pairs = table_comparison(comparison.scores), table_pairs(comparison.pairs)
     return {
         names.TABLE_COMPARISON: ReportTable(
             "Models compared with each other",
             scores,
-            readable_comparison(found.scores, gaps),
+            readable_comparison(comparison.scores, gaps),
             note=note,
             protocol="standard",
         ),
@@ -95,13 +95,13 @@ def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
 
 
 def label_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """Return the tables of every class and activity and of confusions; they are CSV only and not printed."""
+    """Return the tables of every class, of every activity and of confusions, which are only saved as CSV."""
     study, found = results.study, {}
-    wanted = {
+    tables_of_labels = {
         names.TABLE_CLASSES: ("Scores of every class", False),
         names.TABLE_ACTIVITIES: ("Scores of every activity", True),
     }
-    for name, (title, of_activities) in wanted.items():
+    for name, (title, of_activities) in tables_of_labels.items():
         if not of_activities or datasets_with_activities(study):
             table = tables.table_of_labels(results.compared_table, of_activities)
             found[name] = ReportTable(title, table, None, protocol=study.protocol)
@@ -110,17 +110,17 @@ def label_tables(results: StudyResults) -> dict[str, ReportTable]:
         for dataset in evaluated_datasets(study)
         for model in results.once(clean_models, dataset).values()
     ]
-    found[names.TABLE_CONFUSION] = ReportTable("What is taken for what", pd.concat(confused), None)
+    found[names.TABLE_CONFUSION] = ReportTable("Confusions of classes and of activities", pd.concat(confused), None)
     return found
 
 
-def _unsupported(labels: names.Labels, scores: pd.DataFrame) -> str:
-    """Return a text about models that predict activities that no test image has, with counts."""
+def _note_on_absent_activities(labels: names.Labels, scores: pd.DataFrame) -> str:
+    """Return a text on models that predict activities that no test image has, with the number of these predictions."""
     if "predictions_without_support" not in scores:
         return ""
     counts = scores["predictions_without_support"]
-    named = [f"{labels.model(*key)} {count:g}" for key, count in counts[counts > 0].items()]
-    return f"Predictions of activities that no test image has: {', '.join(named)}." if named else ""
+    listed = [f"{labels.model(*key)} {count:g}" for key, count in counts[counts > 0].items()]
+    return f"Predictions of activities that no test image has: {', '.join(listed)}." if listed else ""
 
 
 def _note(study: Study) -> str:
@@ -128,15 +128,17 @@ def _note(study: Study) -> str:
     if study.protocol == "authors_code":
         return "Computed as in the authors' code: AC is mean precision, HD and SSIM are computed on class ids, and absent classes count 0."
     return (
-        "Means over the classes that occur in the test split; fg: without background; distances in pixels of "
+        "Means are over the classes that occur in the test split, for fg without the background. Distances are in pixels of "
         f"{size}x{size} images. References need no model. A dash: the model does not solve this task, or there is nothing to measure."
     )
 
 
-_ABLATION = "DINOv2 in place of ResNet, TESLA in place of MMoE, SMA before DINOv2; all trained with DB-MTL."
-_COMPARISON = (
-    "To best: the score minus the score of the best model of the dataset, paired. Its interval and the interval of the rank (1 is the best)"
-    " allow for any model to be the best."
+_ABLATION_NOTE = (
+    "yes: DINOv2 replaces ResNet, TESLA replaces MMoE, or SMA precedes DINOv2. All models are trained with DB-MTL."
+)
+_COMPARISON_NOTE = (
+    "To best: the paired difference from the best model of the dataset. Its interval and the interval of the rank (1 is the best) allow "
+    "for any model to be the best."
 )
 
 
@@ -145,7 +147,7 @@ def _key(cell: Cell) -> tuple[str, str, str, str, int]:
 
 
 def _ablation_rows(study: Study) -> list[tables.Row]:
-    """Return the rows of table V; "yes" marks DINOv2 instead of ResNet, TESLA instead of MMoE, and SMA before the backbone."""
+    """Return the rows of table V. "yes" stands for DINOv2 instead of ResNet, TESLA instead of MMoE, and SMA before the backbone."""
     rows = []
     for dataset in study.datasets:
         for (backbone, architecture), cell in ablation_cells(study, dataset).items():

@@ -1,4 +1,4 @@
-"""Replaces a generated folder by a .zip, as downloads come."""
+"""Replaces a generated folder by a .zip, because real downloads come as .zip files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def zip_away(folder: Path) -> Path:
-    """Replace a folder by a .zip that contains it, and return the .zip; the same files give the same bytes."""
+    """Replace a folder by a .zip that contains it, and return the .zip. The same files give the same bytes."""
     archive = folder.with_name(f"{folder.name}.zip")
     with zipfile.ZipFile(archive, "w") as packed:  # images are compressed already
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):

@@ -23,7 +23,7 @@ Cast = tuple[State, ...]
 
 @cache
 def read_casts(source: str) -> dict[str, tuple[tuple[Cast, int], ...]]:
-    """Return casts with their counts by activity, for "endovis18" or "endovis17"; the instrument with the rarest action comes first."""
+    """Return casts with their counts by activity, for "endovis18" or "endovis17". The instrument with the rarest action comes first."""
     by_activity: dict[str, list[tuple[Cast, int]]] = {}
     with TABLE.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):

@@ -1,4 +1,4 @@
-"""Draws the visible trace of an activity: one painter per activity, which draws at a site on the tissue.
+"""Draws the visible trace of an activity at a place on the tissue, with one painter per activity.
 
 A painter changes the float32 RGB image in place. Painters in `UNDER` draw below the instruments, painters in `OVER` above them.
 """
@@ -27,8 +27,8 @@ class Site:
 Painter = Callable[[Image, Site, np.random.Generator], None]
 
 
-def _local(image: Image, site: Site) -> tuple[Image, Image]:
-    """Return coordinates along and across the instrument's direction, in pixels of an image 256 pixels high."""
+def _site_coordinates(image: Image, site: Site) -> tuple[Image, Image]:
+    """Return each pixel's coordinates along and across the instrument's direction, in pixels of an image 256 pixels high."""
     height, width = image.shape[:2]
     unit = height / 256 * site.size
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -56,7 +56,7 @@ def _soft(distance: Image, edge: float) -> Image:
 
 def paint_retraction(image: Image, site: Site, rng: np.random.Generator) -> None:
     """Draw tissue lifted like a tent: a bright ridge towards the tip, tight radial folds, and a dark valley around it."""
-    along, across = _local(image, site)
+    along, across = _site_coordinates(image, site)
     span = 26 + 0.9 * np.clip(along, 0, 95)
     tent = _soft(np.abs(across) / span, 0.5) * np.clip(1 - along / 100, 0, 1) * np.clip((along + 16) / 14, 0, 1)
     folds = 0.5 + 0.5 * np.cos(np.arctan2(across, along + 18) * 22)
@@ -66,7 +66,7 @@ def paint_retraction(image: Image, site: Site, rng: np.random.Generator) -> None
 
 def paint_grasping(image: Image, site: Site, rng: np.random.Generator) -> None:
     """Draw tissue pinched between the jaws, pale in its middle."""
-    along, across = _local(image, site)
+    along, across = _site_coordinates(image, site)
     radius = np.hypot(along - 16, across * 1.1) / 40
     image *= (1 - 0.5 * _soft(radius / 1.25, 0.4) * (radius > 1))[..., None]
     blend(image, 0.85 * _soft(radius, 0.25), (0.86, 0.44, 0.42))
@@ -76,7 +76,7 @@ def paint_grasping(image: Image, site: Site, rng: np.random.Generator) -> None:
 
 def paint_manipulation(image: Image, site: Site, rng: np.random.Generator) -> None:
     """Draw the dent that open jaws press into tissue: dark with a bright rim."""
-    along, across = _local(image, site)
+    along, across = _site_coordinates(image, site)
     radius = np.hypot(along / 1.15, across)
     image *= (1 - 0.62 * np.exp(-((radius / 26) ** 2)))[..., None]
     rim = np.exp(-(((radius - 40) / 6.5) ** 2))
@@ -85,7 +85,7 @@ def paint_manipulation(image: Image, site: Site, rng: np.random.Generator) -> No
 
 def paint_cutting(image: Image, site: Site, rng: np.random.Generator) -> None:
     """Draw an open incision with red edges in front of the blades."""
-    along, across = _local(image, site)
+    along, across = _site_coordinates(image, site)
     wander = 5 * np.sin(along / 17 + rng.uniform(0, 6))
     gape = 13 * np.sqrt(np.clip(1 - ((along - 18) / 78) ** 2, 0, 1)) + 1e-3
     edge = np.abs(across - wander) / gape
@@ -96,7 +96,7 @@ def paint_cutting(image: Image, site: Site, rng: np.random.Generator) -> None:
 
 def paint_cauterization(image: Image, site: Site, rng: np.random.Generator) -> None:
     """Draw charred tissue at the tip."""
-    along, across = _local(image, site)
+    along, across = _site_coordinates(image, site)
     radius = np.hypot(along - 10, across) / 24 + 0.12 * fractal_noise(rng, image.shape[0], image.shape[1], 14)
     blend(image, 0.9 * _soft(radius, 0.4), (0.09, 0.06, 0.05))
     blend(image, 0.5 * _soft(radius / 1.5, 0.5) * (radius > 1), (0.85, 0.72, 0.50))
@@ -117,7 +117,7 @@ def paint_smoke_plume(image: Image, site: Site, rng: np.random.Generator) -> Non
 
 def paint_suction(image: Image, site: Site, rng: np.random.Generator) -> None:
     """Draw a pool of blood at the opening of the tube."""
-    along, across = _local(image, site)
+    along, across = _site_coordinates(image, site)
     radius = np.hypot((along - 26) / 58, across / 44) + 0.10 * fractal_noise(rng, image.shape[0], image.shape[1], 7)
     blend(image, 0.92 * _soft(radius, 0.15), (0.47, 0.02, 0.03))
     blend(image, 0.75 * _soft(np.hypot((along - 40) / 16, (across + 18) / 4), 0.7), (1.0, 0.88, 0.86))
@@ -125,7 +125,7 @@ def paint_suction(image: Image, site: Site, rng: np.random.Generator) -> None:
 
 def paint_ultrasound_sensing(image: Image, site: Site, rng: np.random.Generator) -> None:
     """Draw a bluish, glossy layer of gel under the probe."""
-    along, across = _local(image, site)
+    along, across = _site_coordinates(image, site)
     radius = np.hypot((along - 12) / 62, across / 48) + 0.06 * fractal_noise(rng, image.shape[0], image.shape[1], 8)
     blend(image, 0.62 * _soft(radius, 0.12), (0.62, 0.80, 0.92))
     blend(image, 0.6 * np.exp(-(((radius - 0.92) / 0.05) ** 2)), (0.97, 1.0, 1.0))

@@ -1,12 +1,12 @@
-"""Generates an EndoVis-2017 tree (training and test split) with its EndoVis-17-VQLA annotations.
+"""Generates an EndoVis 2017 tree (training and test split) with its EndoVis-17-VQLA annotations.
 
 Images are 16:9 with a dark border, like the real ones of 1920x1080, and some frames have no annotation. The tree has the irregularities
 of the real downloads:
 
 - Ground truth is in folders with irregular names in the training split, and in TypeSegmentation and PartsSegmentation in the test split: a
   separate .zip for sequence 8, a folder gt/ for sequence 9.
-- Some masks have three channels, parts include the value 40, and there are instruments that no annotated frame has and an "other" that is
-  not a probe.
+- Some masks have three channels, and parts include the value 40.
+- Some instruments occur in no annotated frame, and one "other" instrument is not a probe.
 - Annotations are texts in two folders and XML, and one sequence has two editions.
 - There is a `__MACOSX` folder.
 """
@@ -48,11 +48,11 @@ _FOLDERS = {
     "monopolar_curved_scissors": "Monopolar_Curved_Scissors_labels",
     "ultrasound_probe": "Other_labels",
 }
-_BORDER = 15
-_WITH_GT = 9
-_TWO_EDITIONS = 1
-_OTHER_THAN_PROBE = (6, 40)  # an annotated frame with an "other" instrument that is not a class
-_EXTRA = ((3, 0), (3, 100), (9, 299))  # frames without annotation
+_BORDER = 15  # grey value
+_SEQUENCE_WITH_GT = 9  # its masks are in a folder gt/
+_SEQUENCE_IN_TWO_EDITIONS = 1
+_OTHER_THAN_PROBE = (6, 40)  # the annotated frame with an "other" instrument that is not a probe
+_NOT_ANNOTATED = ((3, 0), (3, 100), (9, 299))  # frames without annotation
 
 
 def generate_endovis2017(root: Path, height: int, width: int, seed: int, keep_every: int = 1) -> None:
@@ -71,16 +71,16 @@ def generate_endovis2017(root: Path, height: int, width: int, seed: int, keep_ev
     counts = proportional_counts(GEN_COUNTS, len(frames), 1)
     sensing = counts.pop("ultrasound_sensing")
     others = iter(episodes(counts, rng))
-    early = [frame for frame in frames if frame[0] in (1, 2)]
-    chosen = {early[int(index)] for index in rng.permutation(len(early))[:sensing]}
-    plan: dict[tuple[int, int], str] = {}
+    may_have_probe = [frame for frame in frames if frame[0] in (1, 2)]
+    sensing_frames = {may_have_probe[int(index)] for index in rng.permutation(len(may_have_probe))[:sensing]}
+    activity_of: dict[tuple[int, int], str] = {}
     for frame in frames:
-        plan[frame] = "ultrasound_sensing" if frame in chosen else next(others, "grasping")
-    for frame in _EXTRA:
-        plan[frame] = "idle"
-    styles = {sequence: sample_style(rng) for sequence in sorted({sequence for sequence, _ in plan})}
+        activity_of[frame] = "ultrasound_sensing" if frame in sensing_frames else next(others, "grasping")
+    for frame in _NOT_ANNOTATED:
+        activity_of[frame] = "idle"
+    styles = {sequence: sample_style(rng) for sequence in sorted({sequence for sequence, _ in activity_of})}
     top, bottom, left, right = crop_window(height, width)
-    for (sequence, number), activity in tqdm(sorted(plan.items()), desc="generate endovis2017", unit="frame"):
+    for (sequence, number), activity in tqdm(sorted(activity_of.items()), desc="generate endovis2017", unit="frame"):
         cast = _without_probe(sequence, cast_frame(activity, rng, "endovis17"))
         scene = render_scene(cast, styles[sequence], bottom - top, right - left, rng)
         framed = np.full((height, width, 3), _BORDER, np.uint8)
@@ -90,31 +90,32 @@ def generate_endovis2017(root: Path, height: int, width: int, seed: int, keep_ev
         write_png(folder / "left_frames" / f"frame{number:03d}.png", framed)
         window = (height, width, top, left)
         if in_test:
-            apart = root / "testing_label" / f"instrument_dataset_{sequence}"
-            truth = folder / "gt" if sequence == _WITH_GT else apart
+            separate = root / "testing_label" / f"instrument_dataset_{sequence}"
+            truth = folder / "gt" if sequence == _SEQUENCE_WITH_GT else separate
             _write_test_truth(truth, number, scene, window)
         else:
             _write_train_truth(folder / "ground_truth", number, scene, window)
-        if (sequence, number) not in _EXTRA:
+        if (sequence, number) not in _NOT_ANNOTATED:
             _write_vqla(root / "EndoVis-17-VQLA", sequence, number, scene)
     (root / "train" / "instrument_dataset_3" / "right_frames").mkdir()
-    for name in ("Right_Vessel_Sealer", "Grasping_Retractor_Right_labels"):  # for frames without annotation
+    for name in ("Right_Vessel_Sealer", "Grasping_Retractor_Right_labels"):  # instruments of frames without annotation
         labels = root / "train" / "instrument_dataset_3" / "ground_truth" / name
         write_png(labels / "frame000.png", np.zeros((height, width), np.uint8))
-    litter = root / "train" / "__MACOSX" / "instrument_dataset_1" / "left_frames"
-    litter.mkdir(parents=True)
-    (litter / "._frame015.png").write_bytes(b"\x00\x05\x16\x07Mac OS X")
+    system_files = root / "train" / "__MACOSX" / "instrument_dataset_1" / "left_frames"
+    system_files.mkdir(parents=True)
+    (system_files / "._frame015.png").write_bytes(b"\x00\x05\x16\x07Mac OS X")
     if (root / "testing_label").is_dir():  # a small tree may have no test frame of sequence 8
         zip_away(root / "testing_label")
 
 
 def _without_probe(sequence: int, cast: tuple[State, ...]) -> tuple[State, ...]:
-    """Return a cast without the ultrasound probe, unless the sequence is 1 or 2, which have it in the real frames."""
+    """Return a cast without the ultrasound probe. Return casts of sequences 1 and 2 unchanged, because their real frames have it."""
     others = tuple(state for state in cast if sequence in (1, 2) or state.instrument != "ultrasound_probe")
     return others or (State("prograsp_forceps", "idle"),)
 
 
 def _framed(mask: NDArray[np.uint8], window: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """Return a mask with the border of a raw frame. `window` is the frame's height and width, and the mask's top and left."""
     height, width, top, left = window
     framed = np.zeros((height, width), np.uint8)
     framed[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
@@ -122,7 +123,7 @@ def _framed(mask: NDArray[np.uint8], window: tuple[int, int, int, int]) -> NDArr
 
 
 def _write_train_truth(folder: Path, number: int, scene: Scene, window: tuple[int, int, int, int]) -> None:
-    """Write one folder per instrument with parts as 10, 20 and 30; every third mask has three equal channels."""
+    """Write one folder per instrument with parts as 10, 20 and 30. Every third mask has three equal channels."""
     masks = {name: np.zeros(scene.image.shape[:2], np.uint8) for name in _FOLDERS}
     for drawn in scene.instruments:
         where = drawn.parts > 0
@@ -159,7 +160,7 @@ def _write_vqla(root: Path, sequence: int, number: int, scene: Scene) -> None:
         write_xml(root / "xml" / f"{stem}.xml", scene)
     else:
         write_text(root / "vqla" / "label" / f"{stem}.txt", scene, number)
-    if sequence == _TWO_EDITIONS:
+    if sequence == _SEQUENCE_IN_TWO_EDITIONS:
         write_text(root.with_name(f"{root.name}-Extend") / "vqla" / "label" / f"{stem}.txt", scene, number + 1)
     (root / "left_frames").mkdir(parents=True, exist_ok=True)
     picture = cv2.resize(

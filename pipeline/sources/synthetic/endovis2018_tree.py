@@ -1,4 +1,4 @@
-"""Generates an EndoVis-2018 tree with instrument types and its EndoVis-18-VQLA annotations.
+"""Generates an EndoVis 2018 tree with instrument types and its EndoVis-18-VQLA annotations.
 
 The tree includes the variants and irregularities of the real downloads:
 
@@ -35,10 +35,12 @@ from pipeline.sources.synthetic.vqla_text import write_text, write_xml
 
 @dataclass(frozen=True)
 class _Release:
+    """A release: its folder, its sequences, the set of its instrument types, and their native ids by stored id."""
+
     folder: str
     sequences: tuple[int, ...]
-    types: str  # the set of its types
-    ids: dict[int, int]  # id as written -> native id
+    types: str
+    ids: dict[int, int]
 
 
 _RELEASES = (
@@ -49,11 +51,11 @@ _RELEASES = (
 )
 _ZIPPED = "miccai_challenge_release_4"
 _BUILT_ONLY = 12  # this sequence is in no release, only among the built types
-_BUILT_VALIDATION = (9,)  # of the sequences 2, 5, 9, 15 of the types' own split
-_WITHOUT_TEXTS = 13
+_BUILT_VALIDATION = (9,)  # ISINet validates on the sequences 2, 5, 9 and 15, of which only 9 is built here
+_NOT_ANNOTATED = 13  # the VQLA annotations lack this sequence
 _TEXT_FOLDERS = {3: "vqla/Classification", 4: "vqa/Classification", 14: "vqla/Classification"}
-_AS_XML = (7, 11)
-_TWO_EDITIONS = 5
+_SEQUENCES_AS_XML = (7, 11)
+_SEQUENCE_IN_TWO_EDITIONS = 5
 _COLOURS = {
     "background-tissue": (0, 0, 0),
     "instrument-shaft": (0, 255, 0),
@@ -75,13 +77,13 @@ NATIVE_IDS = {
     "clip_applier": 7,
 }
 _COLOUR_ONLY = {"suction": "suction-instrument", "ultrasound_probe": "ultrasound-probe"}
-_REPAIRED = (1, 4)  # sequences with a label that repairs/ corrects
-_UNLABELLED = 8  # frames without annotation: two of seq_1, six of seq_13
+_REPAIRED = (1, 4)  # sequences with one label that a file in repairs/ corrects
+_FRAMES_NOT_ANNOTATED = 8  # frames without annotation: two of seq_1, six of seq_13
 
 
 @dataclass
-class _Canvas:
-    """The settings and the random generator that all frames of one tree share."""
+class _Tree:
+    """The tree that is written: its folder, its size, its random generator, and the pixels of each label in the current release."""
 
     root: Path
     height: int
@@ -102,38 +104,42 @@ def generate_endovis2018(root: Path, frames: int, height: int, width: int, seed:
         floor: smallest number of frames per activity.
     """
     rng = np.random.default_rng(seed)
-    counts = proportional_counts(ENDOVIS_COUNTS, frames - _UNLABELLED, floor)
+    counts = proportional_counts(ENDOVIS_COUNTS, frames - _FRAMES_NOT_ANNOTATED, floor)
     numbers = [number for release in _RELEASES for number in release.sequences]
-    annotated = [number for number in numbers if number != _WITHOUT_TEXTS]
+    annotated = [number for number in numbers if number != _NOT_ANNOTATED]
     plan = dict(zip(annotated, divide(episodes(counts, rng), len(annotated)), strict=True))
-    extra = divide(["idle"] * _UNLABELLED, 4)
-    plan[_WITHOUT_TEXTS] = extra[0] + extra[1] + extra[2]
-    plan[1] = extra[3] + plan[1]
-    canvas = _Canvas(root, height, width, rng)
+    not_annotated = divide(["idle"] * _FRAMES_NOT_ANNOTATED, 4)
+    plan[_NOT_ANNOTATED] = not_annotated[0] + not_annotated[1] + not_annotated[2]
+    plan[1] = not_annotated[3] + plan[1]
+    tree = _Tree(root, height, width, rng)
     with tqdm(total=frames, desc="generate endovis2018", unit="frame") as progress:
         for release in _RELEASES:
-            canvas.used.clear()
+            tree.used.clear()
             for number in release.sequences:
-                _write_sequence(canvas, release, number, plan[number], progress)
-            named = [name for name in _COLOURS if canvas.used[name] or name == "background-tissue"]
+                _write_sequence(tree, release, number, plan[number], progress)
+            named = [name for name in _COLOURS if tree.used[name] or name == "background-tissue"]
             labels = [{"name": n, "color": list(_COLOURS[n]), "classid": i} for i, n in enumerate(named)]
             (root / release.folder / "labels.json").write_text(json.dumps(labels, indent=1), encoding="utf-8")
-    _write_litter(root)
+    _write_unused_files(root)
     for number in _REPAIRED:
         _correct_label(root, number)
     zip_away(root / _ZIPPED)
 
 
-def _write_litter(root: Path) -> None:
+def _write_unused_files(root: Path) -> None:
     """Write files that the downloads contain, but no dataset uses."""
     release = root / _RELEASES[1].folder
-    litter = release / "__MACOSX" / "seq_5" / "left_frames"
-    litter.mkdir(parents=True)
-    (litter / "._frame000.png").write_bytes(b"\x00\x05\x16\x07Mac OS X")
+    system_files = release / "__MACOSX" / "seq_5" / "left_frames"
+    system_files.mkdir(parents=True)
+    (system_files / "._frame000.png").write_bytes(b"\x00\x05\x16\x07Mac OS X")
     (release / "seq_5" / "right_frames").mkdir()
     test_data = root / "test_data"
-    stamped = "-20180912T090000Z-001"
-    for folder in (test_data / "seq_1", test_data / f"test_data/seq_2{stamped}/seq_2", root / f"seq_3{stamped}/seq_3"):
+    download_suffix = "-20180912T090000Z-001"
+    for folder in (
+        test_data / "seq_1",
+        test_data / f"test_data/seq_2{download_suffix}/seq_2",
+        root / f"seq_3{download_suffix}/seq_3",
+    ):
         write_png(folder / "left_frames" / "frame000.png", np.zeros((32, 40, 3), np.uint8))
     classes = [{"name": n, "color": [*c, 255], "classid": i} for i, (n, c) in enumerate(_COLOURS.items())]
     (test_data / "labels.json").write_text(json.dumps({"classes": classes}), encoding="utf-8")
@@ -150,43 +156,47 @@ def _correct_label(root: Path, number: int) -> None:
     write_png(label, wrong)
 
 
-def _write_sequence(canvas: _Canvas, release: _Release, number: int, activities: list[str], progress: tqdm) -> None:
-    folder = canvas.root / release.folder / f"seq_{number}"
-    style = sample_style(canvas.rng)
+def _write_sequence(tree: _Tree, release: _Release, number: int, activities: list[str], progress: tqdm) -> None:
+    """Write the frames of one sequence, one per activity in `activities`, with their labels, types and annotations."""
+    folder = tree.root / release.folder / f"seq_{number}"
+    style = sample_style(tree.rng)
     if number != _BUILT_ONLY:
         for name in ("left_frames", "labels", *([release.types] if release.types in RAW_SETS else [])):
             (folder / name).mkdir(parents=True)
-        calibration = f"Width: {canvas.width}\nHeight: {canvas.height}\n"
+        calibration = f"Width: {tree.width}\nHeight: {tree.height}\n"
         (folder / "camera_calibration.txt").write_text(calibration, encoding="utf-8")
-    step = 149 // max(1, len(activities))
     for index, activity in enumerate(activities):
-        # The first annotated frame of seq_1 is 011 in the real texts.
-        frame = (
-            index * step if number != 1 else (index * 5 if index < 2 else 11 + (index - 2) * (137 // len(activities)))
-        )
-        cast = cast_frame(activity, canvas.rng)
-        scene = render_scene(cast, style, canvas.height, canvas.width, canvas.rng)
+        frame = _frame_number(number, index, len(activities))
+        cast = cast_frame(activity, tree.rng)
+        scene = render_scene(cast, style, tree.height, tree.width, tree.rng)
         name = f"frame{frame:03d}"
         if number != _BUILT_ONLY:
             write_png(folder / "left_frames" / f"{name}.png", scene.image)
-            _write_colour_label(folder / "labels" / f"{name}.png", scene, frame % 3 == 0, canvas.used)
+            _write_colour_label(folder / "labels" / f"{name}.png", scene, frame % 3 == 0, tree.used)
         if release.types in RAW_SETS:
             _write_type_masks(folder / release.types, name, scene, frame, release.ids)
         else:
             split = "val" if number in _BUILT_VALIDATION else "train"
-            _write_built(canvas.root / "isinet" / split, f"seq{number}_{name}.png", scene, release.ids)
-        if number != _WITHOUT_TEXTS and not (number == 1 and frame < 11):
-            _write_annotation(canvas.root, number, frame, scene)
+            _write_built(tree.root / "isinet" / split, f"seq{number}_{name}.png", scene, release.ids)
+        if number != _NOT_ANNOTATED and not (number == 1 and frame < 11):
+            _write_annotation(tree.root, number, frame, scene)
         progress.update()
+
+
+def _frame_number(sequence: int, index: int, count: int) -> int:
+    """Return the number of the frame `index` of `count` frames. In seq_1 two frames precede the first annotated frame, which is 011."""
+    if sequence != 1:
+        return index * (149 // count)
+    return index * 5 if index < 2 else 11 + (index - 2) * (137 // count)
 
 
 def _write_annotation(root: Path, sequence: int, frame: int, scene: Scene) -> None:
     inside = Path(f"seq_{sequence}") / _TEXT_FOLDERS.get(sequence, "vqla/label") / f"frame{frame:03d}_QA.txt"
-    if sequence in _AS_XML:
+    if sequence in _SEQUENCES_AS_XML:
         write_xml(root / "instruments18" / f"seq_{sequence}" / "xml" / f"frame{frame:03d}.xml", scene)
     else:
         write_text(root / "EndoVis-18-VQLA" / inside, scene, frame)
-    if sequence == _TWO_EDITIONS:
+    if sequence == _SEQUENCE_IN_TWO_EDITIONS:
         write_text(root / "EndoVis-18-VQLA-Extend" / inside, scene, frame + 1)
 
 
@@ -210,15 +220,15 @@ def _write_colour_label(path: Path, scene: Scene, with_alpha: bool, used: Counte
 
 def _write_type_masks(folder: Path, name: str, scene: Scene, frame: int, ids: dict[int, int]) -> None:
     """Write one binary mask per instrument, except probe and suction instrument, which the colour labels contain."""
-    written = {native: as_written for as_written, native in ids.items()}
+    stored_id = {native: stored for stored, native in ids.items()}
     seen: Counter[int] = Counter()
     for drawn in scene.instruments:
         kind = drawn.state.instrument
-        # In the native scheme a few frames with the stapler, but without scissors, would fit either scheme.
+        # A native set with the stapler (8) but without scissors (4) would fit both schemes, so only the other scheme gets the stapler.
         is_stapler = kind == "stapler" and ids is COMPATIBLE_2017
         if kind in _COLOUR_ONLY or (kind not in NATIVE_IDS and not is_stapler):
             continue
-        type_id = STAPLER["compatible2017"] if is_stapler else written[NATIVE_IDS[kind]]
+        type_id = STAPLER["compatible2017"] if is_stapler else stored_id[NATIVE_IDS[kind]]
         binary = (drawn.parts > 0).astype(np.uint8) * (1 if frame % 2 else 255)
         stored = np.repeat(binary[..., None], 3, axis=2) if frame % 5 == 0 else binary
         write_png(folder / f"{name}_class{type_id}_inst{seen[type_id]}.png", stored)
@@ -226,7 +236,7 @@ def _write_type_masks(folder: Path, name: str, scene: Scene, frame: int, ids: di
 
 
 def _write_built(folder: Path, name: str, scene: Scene, ids: dict[int, int]) -> None:
-    types = written_types(scene, ids)
+    types = types_mask(scene, ids)
     for kind, pixels in (
         ("images", scene.image),
         (BUILT_SET, types),
@@ -235,11 +245,11 @@ def _write_built(folder: Path, name: str, scene: Scene, ids: dict[int, int]) -> 
         write_png(folder / kind / name, pixels)
 
 
-def written_types(scene: Scene, ids: dict[int, int]) -> NDArray[np.uint8]:
-    """Return a scene's instrument types as ids of one scheme: uint8 (H, W)."""
-    written = {native: as_written for as_written, native in ids.items()}
+def types_mask(scene: Scene, ids: dict[int, int]) -> NDArray[np.uint8]:
+    """Return a scene's instrument types as ids of one scheme: uint8 (H, W). `ids` has the native id of each id of the scheme."""
+    stored_id = {native: stored for stored, native in ids.items()}
     types = np.zeros(scene.image.shape[:2], np.uint8)
     for drawn in scene.instruments:
         if drawn.state.instrument in NATIVE_IDS:
-            types[drawn.parts > 0] = written[NATIVE_IDS[drawn.state.instrument]]
+            types[drawn.parts > 0] = stored_id[NATIVE_IDS[drawn.state.instrument]]
     return types

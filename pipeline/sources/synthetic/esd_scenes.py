@@ -20,7 +20,7 @@ from pipeline.sources.synthetic.instruments import Pose, draw_instrument, reach
 from pipeline.sources.synthetic.scenes import to_uint8
 from pipeline.sources.synthetic.tissue import Image, TissueStyle, blend, endoscope_light, fractal_noise, render_tissue
 
-# Values of the released masks (spec: 0 and 2 to 7).
+# Values of the released masks, which are 0 for the background and 2 to 7.
 MARKING_AREA, ELECTRIC_KNIFE, INCISION_AREA, MUCOSAL_FLAP, FPCW_FORCEPS, FPCW_KNIFE = 2, 3, 4, 5, 6, 7
 ACTIVITIES = ("marking", "injection", "dissection")
 
@@ -28,7 +28,7 @@ _BLOOD = (0.50, 0.06, 0.08)
 _DYE = (0.45, 0.52, 0.72)
 _MUCUS = (0.93, 0.72, 0.58)
 # The shares were tuned on the demo, so that its models are right on most frames and wrong on some.
-_LIFT_ALONE = 0.4  # share of injection frames with dye, but without an incision
+_WITHOUT_INCISION = 0.4  # share of injection frames with dye, but without an incision
 _DYED_EARLY = 0.3  # share of marking frames with dye in the tissue
 _FIRST_CUT = 0.3  # share of dissection frames with the electric knife, a small flap and no forceps
 _FORCEPS_IN_VIEW = 0.75  # share of the other dissection frames that show the forceps
@@ -60,15 +60,15 @@ def render_esd_scene(
         "dissection": _paint_dissection,
     }
     image = render_tissue(style, height, width, (rng.uniform(-1, 1) * width / 9, rng.uniform(-1, 1) * height / 9))
-    image = _lumen(image, rng)
-    _stain(image, rng)
+    image = _add_lumen(image, rng)
+    _paint_stains(image, rng)
     mask = np.zeros((height, width), np.uint8)
     painters[activity](image, mask, rng)
-    _smoke(image, rng)
-    return to_uint8(_octagon(endoscope_light(image)), rng), mask
+    _paint_smoke(image, rng)
+    return to_uint8(_cut_corners(endoscope_light(image)), rng), mask
 
 
-def _lumen(image: Image, rng: np.random.Generator) -> Image:
+def _add_lumen(image: Image, rng: np.random.Generator) -> Image:
     """Return pale mucosa with circular folds around a dark lumen near the edge of the image."""
     height, width = image.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / height
@@ -80,7 +80,7 @@ def _lumen(image: Image, rng: np.random.Generator) -> Image:
     return np.clip(pale * folds[..., None] * np.clip(distance * 2.4, 0.15, 1)[..., None], 0, 1).astype(np.float32)
 
 
-def _stain(image: Image, rng: np.random.Generator) -> None:
+def _paint_stains(image: Image, rng: np.random.Generator) -> None:
     """Draw blood, dye and mucus on the mucosa, which look like traces of an activity, but are not in the mask."""
     height, width = image.shape[:2]
     for colour in (_BLOOD, _DYE, _MUCUS):
@@ -90,14 +90,14 @@ def _stain(image: Image, rng: np.random.Generator) -> None:
             blend(image, rng.uniform(0.4, 0.85) * _edge(spot, 0.4), colour)
 
 
-def _smoke(image: Image, rng: np.random.Generator) -> None:
+def _paint_smoke(image: Image, rng: np.random.Generator) -> None:
     """Draw the smoke of coagulation over some frames; objects behind it stay in the mask."""
     if rng.random() < _SMOKE:
         density = 0.3 + 0.2 * fractal_noise(rng, image.shape[0], image.shape[1], 2, 3)
         blend(image, np.clip(density * rng.uniform(0.6, 1.3), 0, 0.6), (0.74, 0.74, 0.76))
 
 
-def _octagon(image: Image) -> Image:
+def _cut_corners(image: Image) -> Image:
     """Cut off the corners, as endoscope processors do."""
     height, width = image.shape[:2]
     y, x = np.mgrid[0:height, 0:width]
@@ -118,7 +118,8 @@ def _edge(distance: Image, softness: float = 0.08) -> Image:
     return np.clip((1 - distance) / softness + 0.5, 0, 1)
 
 
-def _lesion_centre(image: Image, rng: np.random.Generator) -> tuple[float, float, float]:
+def _sample_lesion(image: Image, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Draw the centre (x, y) and the radius of a lesion, in pixels."""
     height, width = image.shape[:2]
     return width * rng.uniform(0.30, 0.70), height * rng.uniform(0.30, 0.60), height * rng.uniform(0.20, 0.32)
 
@@ -128,8 +129,8 @@ def _paint_dots(image: Image, x: float, y: float, radius: float, share: float, r
     pale, charred = np.zeros(image.shape[:2], np.uint8), np.zeros(image.shape[:2], np.uint8)
     size, fine = image.shape[0] * 0.021, 4  # sub-pixel bits of OpenCV's fixed-point coordinates
     for turn in rng.uniform(0, 2 * np.pi) + np.arange(0, 2 * np.pi * share, 0.42):
-        reach_of_dot = radius * rng.uniform(0.96, 1.04)
-        dot = np.array([x + reach_of_dot * np.cos(turn), y + reach_of_dot * np.sin(turn)])
+        distance = radius * rng.uniform(0.96, 1.04)
+        dot = np.array([x + distance * np.cos(turn), y + distance * np.sin(turn)])
         centre = np.round(dot * 2**fine).astype(int).tolist()
         for layer, scale in ((pale, 1.0), (charred, 0.55)):
             cv2.circle(layer, centre, round(size * scale * 2**fine), 255, -1, cv2.LINE_AA, fine)
@@ -137,7 +138,7 @@ def _paint_dots(image: Image, x: float, y: float, radius: float, share: float, r
         blend(image, cv2.GaussianBlur(layer, (0, 0), size / 6).astype(np.float32) * (0.9 / 255), colour)
 
 
-def _place(
+def _place_instrument(
     image: Image,
     mask: NDArray[np.uint8],
     kind: str,
@@ -146,19 +147,20 @@ def _place(
     angle: float,
     opening: float = 0.0,
 ) -> None:
+    """Draw an instrument with its foremost point at `tip`, and write `value` into the mask at its pixels."""
     unit = image.shape[0] / 256
     x = tip[0] - np.cos(angle) * reach(kind) * unit
     y = tip[1] - np.sin(angle) * reach(kind) * unit
     mask[draw_instrument(image, kind, Pose(x, y, angle, opening)) > 0] = value
 
 
-def _from_below(rng: np.random.Generator) -> float:
+def _sample_direction(rng: np.random.Generator) -> float:
     """Draw the direction of an instrument that enters through the lower half of the image."""
     return float(-np.pi / 2 + rng.uniform(-0.9, 0.9))
 
 
 def _paint_marking(image: Image, mask: NDArray[np.uint8], rng: np.random.Generator) -> None:
-    x, y, radius = _lesion_centre(image, rng)
+    x, y, radius = _sample_lesion(image, rng)
     lesion = _blob(image, x, y, radius * 0.72, rng)
     blend(image, rng.uniform(0.1, 0.35) * _edge(lesion, 0.5), (0.74, 0.24, 0.22))
     if rng.random() < _DYED_EARLY:
@@ -167,26 +169,27 @@ def _paint_marking(image: Image, mask: NDArray[np.uint8], rng: np.random.Generat
     mask[_blob(image, x, y, radius * 1.08, rng) < 1] = MARKING_AREA
     turn = rng.uniform(0, 2 * np.pi)
     tip = (x + radius * np.cos(turn), y + radius * np.sin(turn))
-    _place(image, mask, "electric_knife", ELECTRIC_KNIFE, tip, _from_below(rng))
+    _place_instrument(image, mask, "electric_knife", ELECTRIC_KNIFE, tip, _sample_direction(rng))
 
 
 def _paint_cushion(image: Image, x: float, y: float, radius: float, opacity: float, rng: np.random.Generator) -> None:
+    """Draw the bulge of dyed tissue that an injection makes."""
     blend(image, opacity * _edge(_blob(image, x, y, radius * 0.95, rng), 0.5), _DYE)
     side = radius * rng.uniform(-0.4, 0.4)
     blend(image, opacity * _edge(_blob(image, x + side, y - radius * 0.3, radius * 0.2, rng), 1.2), (1.0, 1.0, 1.0))
 
 
 def _paint_injection(image: Image, mask: NDArray[np.uint8], rng: np.random.Generator) -> None:
-    x, y, radius = _lesion_centre(image, rng)
+    x, y, radius = _sample_lesion(image, rng)
     _paint_cushion(image, x, y, radius, rng.uniform(0.2, 0.5), rng)
-    if rng.random() < _LIFT_ALONE:
+    if rng.random() < _WITHOUT_INCISION:
         _paint_dots(image, x, y, radius, rng.uniform(0.5, 1.0), rng)
         mask[_blob(image, x, y, radius * 1.08, rng) < 1] = MARKING_AREA
     else:
         _paint_dots(image, x, y, radius * 1.3, rng.uniform(0.3, 1.0), rng)
         _paint_incision(image, mask, x, y, radius, rng)
     tip = (x + radius * rng.uniform(-0.8, 0.8), y + radius * rng.uniform(0.2, 0.8))
-    _place(image, mask, "electric_knife", ELECTRIC_KNIFE, tip, _from_below(rng))
+    _place_instrument(image, mask, "electric_knife", ELECTRIC_KNIFE, tip, _sample_direction(rng))
 
 
 def _paint_incision(
@@ -207,7 +210,7 @@ def _paint_incision(
 
 def _paint_dissection(image: Image, mask: NDArray[np.uint8], rng: np.random.Generator) -> None:
     height, width = image.shape[:2]
-    x, y, radius = _lesion_centre(image, rng)
+    x, y, radius = _sample_lesion(image, rng)
     _paint_dots(image, x, y, radius * 1.3, rng.uniform(0.0, 0.8), rng)
     bed = _blob(image, x, y + radius * 0.45, radius * rng.uniform(0.85, 1.25), rng)
     bloody = rng.uniform(0.0, 0.7)
@@ -228,9 +231,11 @@ def _paint_dissection(image: Image, mask: NDArray[np.uint8], rng: np.random.Gene
     side = rng.choice([-1, 1])
     tip = (x - side * radius * rng.uniform(0.1, 0.6), y + radius * rng.uniform(0.3, 0.8))
     if first_cut:
-        _place(image, mask, "electric_knife", ELECTRIC_KNIFE, tip, _from_below(rng))
+        _place_instrument(image, mask, "electric_knife", ELECTRIC_KNIFE, tip, _sample_direction(rng))
         return
-    _place(image, mask, "fpcw_knife", FPCW_KNIFE, tip, -np.pi / 2 + side * rng.uniform(0.1, 0.8))
+    _place_instrument(image, mask, "fpcw_knife", FPCW_KNIFE, tip, -np.pi / 2 + side * rng.uniform(0.1, 0.8))
     if rng.random() < _FORCEPS_IN_VIEW:
         tip = (x + side * radius * 0.35, y - radius * rng.uniform(-0.1, 0.5))
-        _place(image, mask, "fpcw_forceps", FPCW_FORCEPS, tip, -np.pi / 2 + side * rng.uniform(-0.9, -0.3), 0.3)
+        _place_instrument(
+            image, mask, "fpcw_forceps", FPCW_FORCEPS, tip, -np.pi / 2 + side * rng.uniform(-0.9, -0.3), 0.3
+        )

@@ -1,4 +1,4 @@
-"""Draws the instruments of generated scenes: seven labelled kinds, the unlabelled stapler, and three kinds of ESD.
+"""Draws the instruments of generated scenes: seven kinds with a class, the stapler, which has none, and three kinds of ESD.
 
 Each kind is a set of shaded outlines in its own coordinates: the joint of the tip is the origin, the jaws point along +x, and the shaft
 leaves the image along -x. The unit is a pixel of an image 256 pixels high.
@@ -53,7 +53,8 @@ class Pose:
     opening: float = 0.0
 
 
-def _turned(points: list[tuple[float, float]], angle: float, mirrored: bool = False) -> Outline:
+def _turn(points: list[tuple[float, float]], angle: float, mirrored: bool = False) -> Outline:
+    """Return points turned by an angle (radians), mirrored at the x axis before that if `mirrored`."""
     outline = np.array(points, float)
     if mirrored:
         outline[:, 1] *= -1
@@ -69,8 +70,8 @@ def _bar(x0: float, x1: float, half_width: float, part: int, colour: Colour) -> 
 def _jaws(points: list[tuple[float, float]], opening: float, colour: Colour, shade: float) -> list[ShadedOutline]:
     """Return two mirrored jaws, each opened by half the angle."""
     return [
-        ShadedOutline(_turned(points, opening / 2), CLASPER, colour, shade),
-        ShadedOutline(_turned(points, -opening / 2, mirrored=True), CLASPER, colour, shade),
+        ShadedOutline(_turn(points, opening / 2), CLASPER, colour, shade),
+        ShadedOutline(_turn(points, -opening / 2, mirrored=True), CLASPER, colour, shade),
     ]
 
 
@@ -121,8 +122,8 @@ KINDS: dict[str, Callable[[float], list[ShadedOutline]]] = {
     "monopolar_curved_scissors": lambda opening: [
         _bar(-600, -40, 13, SHAFT, _DARK),
         _bar(-41, 2, 13, WRIST, (0.72, 0.42, 0.18)),
-        ShadedOutline(_turned(_SCISSOR_BLADE, 0.10 + opening / 2), CLASPER, (0.86, 0.87, 0.90), 8),
-        ShadedOutline(_turned(_SCISSOR_BLADE, -0.25 - opening / 2), CLASPER, (0.70, 0.72, 0.76), 8),
+        ShadedOutline(_turn(_SCISSOR_BLADE, 0.10 + opening / 2), CLASPER, (0.86, 0.87, 0.90), 8),
+        ShadedOutline(_turn(_SCISSOR_BLADE, -0.25 - opening / 2), CLASPER, (0.70, 0.72, 0.76), 8),
     ],
     "ultrasound_probe": lambda opening: [
         _bar(-600, -34, 8, SHAFT, (0.86, 0.86, 0.82)),

@@ -51,12 +51,12 @@ def generate_scenes(count: int, size: int, seed: int) -> tuple[NDArray[np.uint8]
                 mask[drawn.parts > 0] = _KIND_ID[drawn.state.instrument]
         else:
             activity = ESD.activities[index // 4 % len(ESD.activities)]
-            image, released = esd_scenes.render_esd_scene(activity, style, height, width, rng)
-            mask = np.zeros_like(released)
+            image, stored = esd_scenes.render_esd_scene(activity, style, height, width, rng)
+            mask = np.zeros_like(stored)
             for value, area in _AREAS.items():
-                mask[released == value] = len(KINDS) + 1 + area
+                mask[stored == value] = len(KINDS) + 1 + area
             for value, kind in _ESD_KINDS.items():
-                mask[released == value] = _KIND_ID[kind]
+                mask[stored == value] = _KIND_ID[kind]
         images[index], masks[index] = resize_image(image, size), resize_mask(mask, size)
         activities[index] = ACTIVITIES.index(activity)
     return images, masks, activities

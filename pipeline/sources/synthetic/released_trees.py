@@ -13,7 +13,7 @@ from pipeline.labels.activities import ENDOVIS_COUNTS
 from pipeline.sources.endovis2018 import COMPATIBLE_2017
 from pipeline.sources.synthetic.archive import zip_away
 from pipeline.sources.synthetic.casts import cast_frame
-from pipeline.sources.synthetic.endovis2018_tree import written_types
+from pipeline.sources.synthetic.endovis2018_tree import types_mask
 from pipeline.sources.synthetic.esd_scenes import ACTIVITIES, render_esd_scene
 from pipeline.sources.synthetic.scenes import render_scene
 from pipeline.sources.synthetic.script import proportional_counts
@@ -25,7 +25,7 @@ VIDEOS = 8  # at least six of them occur in a test split of 40 frames
 
 
 def generate_esd(root: Path, frames: int, height: int, width: int, seed: int) -> None:
-    """Write a generated MTLESD tree; floor(n/5) of each activity's n frames are in the test split.
+    """Write a generated MTLESD tree. Of the n frames of an activity, floor(n/5) are in the test split.
 
     Args:
         root: an existing folder to fill.
@@ -41,7 +41,7 @@ def generate_esd(root: Path, frames: int, height: int, width: int, seed: int) ->
     def render(activity: str, index: int) -> tuple[Pixels, Pixels]:
         return render_esd_scene(activity, styles[index % VIDEOS], height, width, rng)
 
-    _write(root, "esd", ACTIVITIES, counts, render, rng)
+    _write_tree(root, "esd", ACTIVITIES, counts, render, rng)
 
 
 def generate_released_mtlendovis(root: Path, frames: int, height: int, width: int, seed: int, floor: int = 5) -> None:
@@ -61,13 +61,13 @@ def generate_released_mtlendovis(root: Path, frames: int, height: int, width: in
 
     def render(activity: str, index: int) -> tuple[Pixels, Pixels]:
         scene = render_scene(cast_frame(activity, rng), styles[index % VIDEOS], height, width, rng)
-        return scene.image, written_types(scene, COMPATIBLE_2017)
+        return scene.image, types_mask(scene, COMPATIBLE_2017)
 
-    _write(root / "MTLEndovis", "released_mtlendovis", sorted(ENDOVIS_COUNTS), counts, render, rng)
+    _write_tree(root / "MTLEndovis", "released_mtlendovis", sorted(ENDOVIS_COUNTS), counts, render, rng)
     zip_away(root / "MTLEndovis")
 
 
-def _write(
+def _write_tree(
     root: Path,
     name: str,
     activities: Sequence[str],
@@ -75,12 +75,13 @@ def _write(
     render: Callable[[str, int], tuple[Pixels, Pixels]],
     rng: np.random.Generator,
 ) -> None:
+    """Render the frames of each activity and write them, a fifth of them, drawn at random, into the test split."""
     with tqdm(total=sum(counts.values()), desc=f"generate {name}", unit="frame") as progress:
         for k, activity in enumerate(activities, start=1):
-            held_out = set(rng.permutation(counts[activity])[: counts[activity] // 5].tolist())
+            test_indices = set(rng.permutation(counts[activity])[: counts[activity] // 5].tolist())
             for index in range(counts[activity]):
                 image, mask = render(activity, index)
-                folder = root / ("test" if index in held_out else "train") / str(k)
+                folder = root / ("test" if index in test_indices else "train") / str(k)
                 for kind, pixels in (("image", image), ("mask", mask)):
                     write_png(folder / kind / f"{activity}_{index:04d}.png", pixels)
                 progress.update()

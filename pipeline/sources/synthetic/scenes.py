@@ -13,6 +13,7 @@ from pipeline.sources.synthetic.instruments import Pose, draw_instrument, reach
 from pipeline.sources.synthetic.tissue import TissueStyle, endoscope_light, render_tissue
 from pipeline.sources.vqla import State
 
+# Opening of the jaws by activity, in radians.
 _OPENING = {"manipulation": 0.7, "cutting": 0.55, "looping": 0.2, "clipping": 0.5, "idle": 0.0}
 
 
@@ -59,7 +60,7 @@ def render_scene(cast: Cast, style: TissueStyle, height: int, width: int, rng: n
     shift = (float(rng.uniform(-1, 1)) * width / 9, float(rng.uniform(-1, 1)) * height / 9)
     image = render_tissue(style, height, width, shift)
     sides = [3, *rng.permutation(3)]
-    placed: list[tuple[State, Pose]] = []
+    poses: list[tuple[State, Pose]] = []
     sites: list[tuple[str, Site]] = []
     for index, state in enumerate(cast):
         side = int(sides.pop())
@@ -74,12 +75,12 @@ def render_scene(cast: Cast, style: TissueStyle, height: int, width: int, rng: n
             joint = tip - heading * reach(state.instrument) * unit
             sites.append((state.activity, Site(float(tip[0]), float(tip[1]), angle, float(rng.uniform(0.9, 1.1)))))
         opening = _OPENING.get(state.activity, 0.12) * float(rng.uniform(0.8, 1.2))
-        placed.append((state, Pose(float(joint[0]), float(joint[1]), angle, opening)))
-    for activity, site in reversed(sites):  # the trace of the frame's own activity lies on top
+        poses.append((state, Pose(float(joint[0]), float(joint[1]), angle, opening)))
+    for activity, site in reversed(sites):  # the trace of the first instrument's activity is drawn last, on top
         if activity in UNDER:
             UNDER[activity](image, site, rng)
     drawn: list[DrawnInstrument] = []
-    for state, pose in placed:
+    for state, pose in poses:
         parts = draw_instrument(image, state.instrument, pose)
         drawn = [DrawnInstrument(other.state, np.where(parts > 0, 0, other.parts).astype(np.uint8)) for other in drawn]
         drawn.append(DrawnInstrument(state, parts))

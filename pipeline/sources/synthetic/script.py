@@ -30,11 +30,11 @@ def proportional_counts(weights: Mapping[str, int], total: int, floor: int) -> d
 
 
 def episodes(counts: Mapping[str, int], rng: np.random.Generator, longest: int = 5) -> list[str]:
-    """Return one activity per frame: each activity's frames form episodes of at most `longest` frames, in random order."""
-    runs: list[list[str]] = []
+    """Return one activity per frame: each activity's frames form episodes of at most `longest` frames. Their order is random."""
+    episode_list: list[list[str]] = []
     for name, count in counts.items():
-        runs += [[name] * min(longest, count - start) for start in range(0, count, longest)]
-    return [name for index in rng.permutation(len(runs)) for name in runs[index]]
+        episode_list += [[name] * min(longest, count - start) for start in range(0, count, longest)]
+    return [name for index in rng.permutation(len(episode_list)) for name in episode_list[index]]
 
 
 def divide(items: Sequence[str], count: int) -> list[list[str]]:

@@ -23,10 +23,10 @@ _SURFACES = np.array(
 class TissueStyle:
     """The properties of tissue that are constant within a sequence: colour of the organ, relief and vessels."""
 
-    surface: tuple[float, float, float]
-    fold_scale: float
-    vessels: int
-    wetness: float
+    surface: tuple[float, float, float]  # red, green and blue in [0, 1]
+    fold_scale: float  # number of folds across the width
+    vessels: int  # number of vessels
+    wetness: float  # strength of the reflections, in [0, 1]
     seed: int
 
 
@@ -45,7 +45,7 @@ def sample_style(rng: np.random.Generator) -> TissueStyle:
 def fractal_noise(
     rng: np.random.Generator, height: int, width: int, cells: float, octaves: int = 4, gain: float = 0.5
 ) -> Image:
-    """Return smooth noise with zero mean and unit standard deviation; the first octave has `cells` bumps across the width."""
+    """Return smooth noise with zero mean and unit standard deviation. Its first octave has `cells` bumps across the width."""
     total = np.zeros((height, width), np.float32)
     amplitude = 1.0
     for octave in range(octaves):

@@ -22,17 +22,17 @@ def write_text(path: Path, scene: Scene, variant: int = 0) -> None:
     Args:
         path: the file to write.
         scene: the scene with the instruments.
-        variant: any number; it selects the variant of names, line ends and byte order mark.
+        variant: any number, which selects the form of names, the line ends, and whether there is a byte order mark.
     """
     lines = ["What organ is being operated?|kidney", ""]
     for drawn in scene.instruments:
         box = _box(drawn, scene)
-        place = f"|{', '.join(map(str, box))}" if box else ""
+        box_field = f"|{', '.join(map(str, box))}" if box else ""
         name = drawn.state.instrument.replace("_", ("_", " ", "_", "-")[variant % 4])
-        lines.append(f"What is the state of {name}?|{drawn.state.action.title()}{place if variant % 5 else ''}")
+        lines.append(f"What is the state of {name}?|{drawn.state.action.title()}{box_field if variant % 5 else ''}")
         if box:
             side = ("left" if box[0] + box[2] < 1280 else "right", "top" if box[1] + box[3] < 1024 else "bottom")
-            lines.append(f"Where is {name} located?|{'-'.join(side)}{place}")
+            lines.append(f"Where is {name} located?|{'-'.join(side)}{box_field}")
     path.parent.mkdir(parents=True, exist_ok=True)
     end = "\r\n" if variant % 7 == 3 else "\n"
     path.write_bytes((end.join(lines) + end).encode("utf-8-sig" if variant % 7 == 5 else "utf-8"))

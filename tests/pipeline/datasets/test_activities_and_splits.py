@@ -1,4 +1,4 @@
-"""The activity rule and the split, on the real annotations where they are given."""
+"""The rule of activities and the split rules, on the real annotations if they exist."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_real_annotations_give_the_counts_of_the_paper(sample_data: Path) -> Non
     assert Counter(value for key, value in activity.items() if key[0] == "endovis17") == GEN_COUNTS
 
 
-def test_the_frozen_order_is_that_of_the_real_annotations(sample_data: Path) -> None:
+def test_the_order_of_rarity_is_that_of_the_real_annotations(sample_data: Path) -> None:
     uses: Counter[str] = Counter()
     for key, actions in read_states(sample_data).items():
         if key[0] == "endovis18":
@@ -57,7 +57,7 @@ def test_the_counts_are_those_of_the_paper() -> None:
     assert sum(GEN_COUNTS.values()) == 97 and len(GEN_COUNTS) == 6
 
 
-def test_the_rarest_action_decides() -> None:
+def test_the_rarest_action_is_the_activity() -> None:
     assert frame_activity(["Idle", "Idle"]) == "idle"
     assert frame_activity(["Idle", "Tissue_Manipulation", "Cutting"]) == "cutting"
     assert frame_activity(["Cutting", "Suturing", "Idle"]) == "suturing"
@@ -76,15 +76,15 @@ def test_order_and_repetition_of_actions_do_not_matter(actions: list[str], rando
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=8), st.sampled_from(["idle", "cutting", "suction"]), max_size=60))
-def test_a_fifth_of_each_activity_is_test_in_any_order(activity_of: dict[str, str]) -> None:
+def test_a_fifth_of_each_activity_is_in_the_test_split_in_any_order(activity_of: dict[str, str]) -> None:
     split = random_split_by_activity(activity_of)
     assert split == random_split_by_activity(dict(reversed(list(activity_of.items()))))
     for activity, count in Counter(activity_of.values()).items():
         assert sum(split[frame] == "test" for frame in activity_of if activity_of[frame] == activity) == count // 5
 
 
-def test_a_frame_of_one_activity_does_not_move_another() -> None:
-    """Adding frames of another activity leaves the draw of this one as it is: the ranking is by hash alone."""
+def test_adding_frames_of_one_activity_does_not_change_the_split_of_others() -> None:
+    """The ranking depends only on the hash of each frame."""
     base = {f"frame{i}": "idle" for i in range(40)}
     more = base | {f"other{i}": "cutting" for i in range(17)}
     assert {frame: random_split_by_activity(more)[frame] for frame in base} == random_split_by_activity(base)
@@ -102,7 +102,7 @@ def test_split_by_groups() -> None:
 
 
 @given(st.lists(st.integers(1, 12), min_size=2, max_size=9), st.integers(0, 5))
-def test_whole_sequences_validate_about_a_fifth(lengths: list[int], seed: int) -> None:
+def test_validation_takes_whole_sequences_with_about_a_fifth_of_the_frames(lengths: list[int], seed: int) -> None:
     sequence_of = {f"s{s}_f{f}": f"s{s}" for s, length in enumerate(lengths) for f in range(length)}
     chosen = validation_ids(dict.fromkeys(sequence_of, "idle"), sequence_of, seed)
     held = {sequence_of[frame] for frame in chosen}
@@ -111,13 +111,13 @@ def test_whole_sequences_validate_about_a_fifth(lengths: list[int], seed: int) -
     assert len(held) < len(lengths)
 
 
-def test_without_sequences_a_fifth_of_each_activity_validates() -> None:
+def test_without_sequences_validation_takes_a_fifth_of_each_activity() -> None:
     activity_of = {f"f{i}": ("idle", "cutting")[i % 2] for i in range(40)}
     chosen = validation_ids(activity_of, dict.fromkeys(activity_of, ""))
     assert sorted(activity_of[frame] for frame in chosen) == ["cutting"] * 4 + ["idle"] * 4
 
 
-def test_the_kept_casts_are_the_real_annotations(sample_data: Path) -> None:
+def test_the_saved_casts_are_those_of_the_real_annotations(sample_data: Path) -> None:
     counted: Counter[tuple[str, str, str]] = Counter()
     with (sample_data / "vqla" / "states.csv").open(newline="") as stream:
         frames: dict[tuple[str, str, str], list[str]] = defaultdict(list)
@@ -132,8 +132,8 @@ def test_the_kept_casts_are_the_real_annotations(sample_data: Path) -> None:
     assert kept == counted
 
 
-def test_the_kept_casts_give_the_counts_of_the_paper() -> None:
-    """The rule on what the repository keeps of the annotations: how many frames show which instruments doing what."""
+def test_the_saved_casts_give_the_counts_of_the_paper() -> None:
+    """The repository saves how many frames have which instruments with which actions."""
     for source, expected in (("endovis18", ENDOVIS_COUNTS), ("endovis17", GEN_COUNTS)):
         found: Counter[str] = Counter()
         uses: Counter[str] = Counter()

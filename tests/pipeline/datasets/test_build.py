@@ -85,7 +85,7 @@ def test_the_same_trees_give_the_same_bytes(trees: Path, tmp_path: Path) -> None
         assert (one / name).read_bytes() == (two / name).read_bytes()
 
 
-def test_gen_is_for_testing_alone_and_has_five_classes(trees: Path, tmp_path: Path) -> None:
+def test_mtlendovis_gen_has_only_a_test_split_and_five_classes(trees: Path, tmp_path: Path) -> None:
     folder = build(trees, tmp_path, "mtlendovis_gen")
     card = json.loads((folder / "dataset.json").read_text())
     assert set(card["frames_by_split"]) == {"test"}
@@ -108,7 +108,7 @@ def test_a_class_that_the_annotated_frames_lack_is_an_error(trees: Path, tmp_pat
     assert not (tmp_path / "out" / "mtlendovis_gen").exists()
 
 
-def test_nothing_half_written_replaces_a_dataset(trees: Path, tmp_path: Path) -> None:
+def test_an_incomplete_build_does_not_replace_a_dataset(trees: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(trees, tmp_path / "raw"))
     folder = build(copy, tmp_path, "mtlesd")
     before = (folder / "manifest.csv").read_bytes()
@@ -129,7 +129,7 @@ def test_a_mask_of_another_size_stops_the_build(trees: Path, tmp_path: Path) -> 
     assert not (tmp_path / "out" / "mtlesd").exists()
 
 
-def test_parts_load_at_the_size_asked_for(trees: Path, tmp_path: Path) -> None:
+def test_splits_load_at_the_requested_size(trees: Path, tmp_path: Path) -> None:
     folder = build(trees, tmp_path, "mtlesd")
     train, test = load_split(folder, "train", 56), load_split(folder, "test", 56)
     assert train.images.shape[1:] == (56, 56, 3) and train.masks.shape[1:] == (56, 56)
@@ -153,7 +153,7 @@ def test_a_manifest_without_a_column_is_named(trees: Path, tmp_path: Path) -> No
         read_manifest(folder)
 
 
-def test_a_frame_name_may_stand_in_both_parts(trees: Path, tmp_path: Path) -> None:
+def test_a_frame_name_may_occur_in_both_splits(trees: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(trees, tmp_path / "raw"))
     for kind in ("image", "mask"):
         source = sorted((copy / "esd/train/1" / kind).glob("*.png"))[0]
@@ -167,7 +167,7 @@ def test_several_processes_write_the_same_bytes(trees: Path, tmp_path: Path) -> 
         assert (one / name).read_bytes() == (two / name).read_bytes()
 
 
-def test_a_build_goes_on_where_it_stopped(trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_build_continues(trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = Path(shutil.copytree(trees, tmp_path / "raw"))
     broken = released.read_tree(copy / "esd", "esd")[-1].mask
     whole = broken.read_bytes()
@@ -198,8 +198,8 @@ def test_a_build_goes_on_where_it_stopped(trees: Path, tmp_path: Path, monkeypat
     assert not list(tmp_path.glob(".mtlesd*"))
 
 
-def test_another_id_scheme_does_not_go_on(trees: Path, tmp_path: Path) -> None:
-    """Masks made under one reading are not taken over by the other."""
+def test_a_build_with_another_id_scheme_starts_again(trees: Path, tmp_path: Path) -> None:
+    """Masks that were made under one scheme are not reused under the other."""
     order = order_of(trees, "mtlendovis", "random_by_activity")
     collected = KINDS["mtlendovis"].recipes["random_by_activity"].collect(order)
     split = assign_splits(collected.samples, "random_by_activity")
@@ -226,7 +226,7 @@ def test_a_changed_label_list_builds_its_frames_again(trees: Path, tmp_path: Pat
     assert before != after
 
 
-def test_other_code_does_not_go_on(trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_with_changed_code_starts_again(trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left = tmp_path / ".mtlesd.partial"
     (left / "images").mkdir(parents=True)
     (left / "images" / "left.png").write_bytes(b"")
@@ -258,14 +258,14 @@ def test_bad_frames_are_left_out_counted_and_named(trees: Path, tmp_path: Path) 
         build(copy, tmp_path / "none", "mtlesd", skip_bad=True)
 
 
-def test_pictures_are_taken_as_they_are_where_they_may_be(trees: Path, tmp_path: Path) -> None:
+def test_unchanged_images_are_copied_without_encoding(trees: Path, tmp_path: Path) -> None:
     folder = build(trees, tmp_path, "mtlesd")
     frame = released.read_tree(trees / "esd", "esd")[0]
     written = next(folder.glob(f"images/*{frame.name}.png"))
     assert written.read_bytes() == frame.image.read_bytes()
 
 
-def test_the_card_tells_everything(trees: Path, tmp_path: Path) -> None:
+def test_the_card_describes_the_dataset(trees: Path, tmp_path: Path) -> None:
     card = json.loads((build(trees, tmp_path, "mtlendovis") / "dataset.json").read_text())
     assert card["sources"].keys() == {"endovis2018+vqla2018"}
     used = card["sources"]["endovis2018+vqla2018"]
@@ -292,7 +292,7 @@ def test_a_changed_raw_file_changes_the_source_digest(trees: Path, tmp_path: Pat
     assert digest(copy, "b") != before
 
 
-def test_arrays_are_kept_and_found_again(trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packed_arrays_are_reused(trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = build(trees, tmp_path, "mtlesd")
     part = load_split(folder, "train", 56)
     assert isinstance(part.images, np.memmap) and isinstance(part.masks, np.memmap)
@@ -327,7 +327,7 @@ def test_a_released_mtlendovis_keeps_its_split(trees: Path, tmp_path: Path) -> N
     assert card["frames_with_class"]["train"]["Ultrasound Probe"] > 0
 
 
-def test_the_validation_part_is_cut_from_training_by_sequence(trees: Path, tmp_path: Path) -> None:
+def test_validation_frames_are_whole_sequences_of_the_training_split(trees: Path, tmp_path: Path) -> None:
     folder = build(trees, tmp_path, "mtlendovis")
     rows = read_manifest(folder)
     held = {row["sequence"] for row in rows if row["validation"]}

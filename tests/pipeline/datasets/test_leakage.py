@@ -1,4 +1,4 @@
-"""How alike test and training frames are."""
+"""Similarity of test and training frames."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_brightness_and_contrast_do_not_matter_and_black_frames_do_no_harm(image
     assert np.isfinite(nearest_similarity(thumbnails(black), thumbnails(images))).all()
 
 
-def test_near_copies_within_a_video_leak_in_the_published_split_alone(images: np.ndarray) -> None:
-    """Four videos of near copies: drawn at random a twin is in training, by sequence it is not."""
+def test_near_copies_within_a_video_leak_only_in_the_random_split(images: np.ndarray) -> None:
+    """Four videos of near copies: a test frame has a copy in the training split if frames are drawn at random, but not by sequence."""
     noise = np.random.default_rng(1).integers(0, 8, (40, 64, 64, 3))
     frames = np.clip(images[np.arange(40) // 10].astype(int) + noise, 0, 255).astype(np.uint8)
     ids = [f"f{i}" for i in range(40)]

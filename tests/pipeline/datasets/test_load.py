@@ -1,4 +1,4 @@
-"""A part of a dataset, and some of its frames."""
+"""A split of a dataset, and a selection of its frames."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.datasets.load import Split
 
 
-def test_frames_are_taken_by_place_in_that_order_or_by_choice() -> None:
+def test_frames_are_taken_by_indices_in_their_order_or_by_a_mask() -> None:
     images = np.arange(4 * 2 * 2 * 3, dtype=np.uint8).reshape(4, 2, 2, 3)
     part = Split(list("abcd"), list("wxyz"), images, images[..., 0], np.arange(4))
     taken = part.take([3, 1])

@@ -1,4 +1,4 @@
-"""Own masks as they are stored: values and colours that the study explains, pixels of no class, and frames without labels.csv."""
+"""Masks of your own frames: values and colours with a meaning in the study, ignored pixels, and frames without labels.csv."""
 
 from __future__ import annotations
 
@@ -105,10 +105,10 @@ def test_a_built_mask_holds_class_ids_and_255_where_a_pixel_is_ignored(
     assert representative(part, 1) == [0]
 
 
-def test_a_frame_that_is_wholly_ignored_at_the_studys_size_counts_nowhere(
+def test_a_frame_with_only_ignored_pixels_at_the_input_size_counts_in_no_score(
     minimal: Minimal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Masks are resized by their nearest pixels, which pass over single ones."""
+    """Masks are resized to the nearest pixel, which skips single pixels."""
     monkeypatch.chdir(tmp_path)
     root = write_frames(tmp_path / "own", np.array([0, 1, 2, 255]))
     mask = np.full((60, 80), 255, np.uint8)
@@ -166,8 +166,8 @@ def test_a_mask_that_does_not_fit_the_study_is_named(
         read_classes(root / "masks/f0.png", stored_values("x", CLASSES, own.get("values"), own.get("ignore")))
 
 
-def test_of_many_strange_values_the_most_frequent_are_named(tmp_path: Path) -> None:
-    """As in masks that were stored as JPEG, or resized with smooth edges."""
+def test_the_most_frequent_of_many_unknown_values_are_named(tmp_path: Path) -> None:
+    """Masks that were stored as JPEG or resized smoothly have such values."""
     Image.fromarray(np.minimum(np.arange(10_000), 250).astype(np.uint8).reshape(100, 100)).save(tmp_path / "m.png")
     with pytest.raises(
         InputError, match=r"holds 250 \(9,750 pixels\), 3 \(1 pixels\), .* and 243 other values"
@@ -196,7 +196,7 @@ def test_of_many_strange_values_the_most_frequent_are_named(tmp_path: Path) -> N
         ),
     ],
 )
-def test_what_a_study_says_of_values_is_checked(
+def test_the_meaning_of_values_in_a_study_is_checked(
     minimal: Minimal, tmp_path: Path, own: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -270,7 +270,7 @@ def test_a_tree_without_masks_or_without_a_split_is_named(tmp_path: Path, minima
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
 @pytest.mark.parametrize("start", ["", "\ufeff"])
 @pytest.mark.parametrize("quoted", [False, True])
-def test_columns_are_parted_by_commas_semicolons_or_tabs(tmp_path: Path, mark: str, start: str, quoted: bool) -> None:
+def test_commas_semicolons_or_tabs_separate_columns(tmp_path: Path, mark: str, start: str, quoted: bool) -> None:
     rows = [["activity", "name", "split"], ["cut, deep", "a.png", "test"], ["idle", "b.jpg", "train"], ["", "", ""]]
     text = "\r\n".join(mark.join(f'"{f}"' if quoted or mark in f else f for f in row) for row in rows)
     (tmp_path / "labels.csv").write_text(start + text, encoding="utf-8")
@@ -293,7 +293,7 @@ def labelled(root: Path, activities: list[str]) -> None:
             ["cut"] * 4 + ["idle"] * 2,
             {},
             "last",
-            "the split random_by_activity leaves the test split of 6 frames empty (cut 4, idle 2). It takes a fifth",
+            "the split random_by_activity leaves the test split of 6 frames empty (cut 4, idle 2). This rule takes a fifth",
         ),
         (
             ["cut"] * 6,
@@ -309,7 +309,7 @@ def labelled(root: Path, activities: list[str]) -> None:
         ),
     ],
 )
-def test_too_few_frames_for_the_split_are_said_by_doctor_and_by_build(
+def test_doctor_and_build_report_too_few_frames_for_the_split(
     minimal: Minimal,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -331,7 +331,7 @@ def test_too_few_frames_for_the_split_are_said_by_doctor_and_by_build(
     assert message in capsys.readouterr().err and not Path("data/datasets/mine").exists()
 
 
-def test_activities_without_test_frames_are_said_before_training(
+def test_activities_without_test_frames_are_reported_before_training(
     minimal: Minimal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -362,7 +362,7 @@ def part() -> Split:
 
 @settings(max_examples=5, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(SEVERITIES))
-def test_ignored_pixels_move_as_those_of_a_class(seed: int, severity: int) -> None:
+def test_corruptions_move_ignored_pixels_like_those_of_a_class(seed: int, severity: int) -> None:
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (40, 48, 3), np.uint8)
     mask = np.kron(rng.integers(0, 3, (8, 8), np.uint8), np.ones((5, 6), np.uint8))
@@ -371,7 +371,7 @@ def test_ignored_pixels_move_as_those_of_a_class(seed: int, severity: int) -> No
     np.testing.assert_array_equal(np.where(of_class == 2, IGNORED, of_class), moved)
 
 
-def test_under_every_corruption_what_is_predicted_there_changes_no_row(part: Split, tmp_path: Path) -> None:
+def test_predictions_on_ignored_pixels_change_no_row_under_any_corruption(part: Split, tmp_path: Path) -> None:
     labels = plain_labels(ESD.classes[:4], ())
     conditions = Conditions(("elastic_transform", "gaussian_noise"), (1, 5), seed=3)
 
@@ -402,7 +402,7 @@ def test_under_every_corruption_what_is_predicted_there_changes_no_row(part: Spl
     }
 
 
-def test_reference_rows_and_scores_leave_them_out(part: Split) -> None:
+def test_reference_rows_and_scores_leave_ignored_pixels_out(part: Split) -> None:
     labels = plain_labels(ESD.classes[:4], ())
     prediction = np.where(part.masks == IGNORED, 3, part.masks).astype(np.uint8)
     scores = scores_of(measure(part, part.masks, labels, None, prediction), labels)

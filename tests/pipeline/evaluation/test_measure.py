@@ -65,7 +65,7 @@ Spoil = Callable[[pd.DataFrame], pd.DataFrame]
     ("spoil", "message"),
     [
         (lambda rows: rows.drop(columns="sequence"), r"lacks the column\(s\) sequence"),
-        (lambda rows: rows.drop(columns="row_hd"), r"lacks the column\(s\) row_hd; another version wrote it"),
+        (lambda rows: rows.drop(columns="row_hd"), r"lacks the column\(s\) row_hd, because another version wrote it"),
         (lambda rows: rows.iloc[:-1], "the image 'frame_5' is missing; 6 test images were expected"),
         (
             lambda rows: rows.assign(frame_id=[f"other_{i}" for i in range(6)]),
@@ -84,7 +84,10 @@ Spoil = Callable[[pd.DataFrame], pd.DataFrame]
         (lambda rows: rows.assign(assd_1=-1.0), "assd_1 of the image 'frame_.' is -1"),
         (lambda rows: rows.assign(hd95_1=np.inf), "hd95_1 of the image 'frame_.' is inf"),
         (lambda rows: rows.assign(activity_confidence=1.5), "activity_confidence of the image 'frame_0' is 1.5"),
-        (lambda rows: rows.drop(columns="activity_true"), r"lacks the column\(s\) activity_true; another version"),
+        (
+            lambda rows: rows.drop(columns="activity_true"),
+            r"lacks the column\(s\) activity_true, because another version",
+        ),
         (lambda rows: rows.drop(columns=["both_2", "hd95_2"]), r"lacks the column\(s\) both_2, hd95_2"),
         (lambda rows: rows.drop(columns="label_map_ssim"), r"lacks the column\(s\) label_map_ssim"),
         (lambda rows: rows.drop(columns=[f"pixels_{i}_0" for i in range(7)]), "pixels_4_0 and 2 others"),

@@ -1,4 +1,4 @@
-"""The doctor on good, partial and broken trees: everything wrong is named, and nothing is guessed."""
+"""The doctor on good, partial and broken trees. It names every fault and guesses nothing."""
 
 from __future__ import annotations
 
@@ -108,7 +108,9 @@ def test_a_partial_tree_says_what_is_missing_and_where_to_ask(
     from pipeline.preparation.doctor.show import show
 
     said = show(report)
-    assert "grand-challenge.org (register, then Downloads)" in said and "Can be built, partial: mtlendovis" in said
+    assert (
+        "grand-challenge.org (register, then Downloads)" in said and "Can be built, but incomplete: mtlendovis" in said
+    )
 
 
 def test_broken_trees_name_every_fault(make: Callable[..., Study], copy: Path) -> None:
@@ -149,7 +151,7 @@ def test_broken_trees_name_every_fault(make: Callable[..., Study], copy: Path) -
     assert f"{frames[2].image} is 12x10" in said
 
 
-def test_a_broken_picture_that_nobody_uses_stops_nothing(make: Callable[..., Study], copy: Path) -> None:
+def test_a_broken_image_that_no_dataset_uses_is_no_error(make: Callable[..., Study], copy: Path) -> None:
     frame = next(f for f in endovis2018.read_tree(copy / "endovis2018").frames.values() if f.sequence == 13)
     frame.image.write_bytes(b"no picture")
     assert check_sources(make(copy, mtlendovis={}), ["mtlendovis"], deep=True).usable
@@ -165,7 +167,7 @@ def test_frames_whose_types_were_lost_are_counted(make: Callable[..., Study], co
     assert any("have instruments in their annotation, but no type mask" in text for text in texts(report, "warning"))
 
 
-def test_many_faults_do_not_flood(make: Callable[..., Study], copy: Path) -> None:
+def test_many_faults_are_listed_briefly(make: Callable[..., Study], copy: Path) -> None:
     root = copy / "endovis2018"
     shutil.rmtree(root / "repairs")  # two of these labels are corrected there
     labels = [path for path in root.rglob("labels/*.png") if "release_1" in str(path)]
@@ -182,7 +184,7 @@ def test_many_faults_do_not_flood(make: Callable[..., Study], copy: Path) -> Non
     assert "annotated frames can be used. The first: " in error and "Expected the official label" in error
 
 
-def test_by_sequence_takes_the_test_sequences_that_are_there(make: Callable[..., Study], copy: Path) -> None:
+def test_by_sequence_uses_the_test_sequences_that_exist(make: Callable[..., Study], copy: Path) -> None:
     shutil.rmtree(copy / "endovis2018/miccai_challenge_release_2")
     datasets = {"mtlendovis": {}, "by_video": {"kind": "mtlendovis", "split": "by_sequence"}}
     report = check_sources(make(copy, **datasets), ["by_video"])
@@ -192,7 +194,7 @@ def test_by_sequence_takes_the_test_sequences_that_are_there(make: Callable[...,
     assert "test names 'seq_5', which is neither" in texts(report, "error")[0]
 
 
-def test_an_ambiguous_scheme_is_an_error_with_both_readings(make: Callable[..., Study], copy: Path) -> None:
+def test_an_ambiguous_scheme_is_an_error_that_names_both_schemes(make: Callable[..., Study], copy: Path) -> None:
     for path in list((copy / "endovis2018").rglob("instrument_labels_2017/*_class*_inst*.png")):
         if "_class10_" in path.name:
             path.unlink()  # the stapler would tell

@@ -1,4 +1,4 @@
-"""The doctor's verdict is the build's outcome: over a catalogue of defects in every source, the two say the same."""
+"""The doctor's verdict agrees with the outcome of the build, for a catalogue of defects in every source."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_catalogue_covers_every_source() -> None:
 
 
 @pytest.mark.parametrize("defect", CATALOGUE, ids=lambda defect: f"{defect.source}: {defect.name}")
-def test_the_verdict_is_the_outcome(
+def test_the_doctors_verdict_is_the_outcome_of_the_build(
     defect: Defect, minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -79,7 +79,7 @@ def test_the_verdict_is_the_outcome(
         assert check_sources(study, [dataset]).usable, "a sample of the folder does not find it"
 
 
-def test_frames_that_choose_no_epoch_are_said_before_training(
+def test_too_few_validation_frames_are_reported_before_training(
     minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -101,7 +101,7 @@ def test_frames_that_choose_no_epoch_are_said_before_training(
         build_dataset(choosing, "mine")
 
 
-def test_the_doctor_asks_for_what_the_datasets_need(
+def test_the_doctor_reports_only_missing_data_that_the_datasets_need(
     minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -114,10 +114,10 @@ def test_the_doctor_asks_for_what_the_datasets_need(
     assert source.missing[0] == "instrument_dataset_1: 6 of 8 annotated frames, or their type masks"
 
 
-def test_frames_that_nobody_annotated_are_not_asked_for(
+def test_frames_without_annotation_are_not_reported_as_missing(
     minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """seq_13, the first frames of seq_1, and labels of frames without annotation."""
+    """These are seq_13, the first frames of seq_1, and labels of frames without annotation."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(vqla, "FRAMES_2018", len(few_2018()))
     root = write_few_2018(tmp_path / "raw")
@@ -132,7 +132,7 @@ def test_frames_that_nobody_annotated_are_not_asked_for(
 def test_frames_that_are_left_out_count_for_the_split(
     minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two frames to train on of which one cannot be read are one: said before training, by both."""
+    """Of two training frames one cannot be read. Doctor and build report before training that one frame is too few."""
     monkeypatch.chdir(tmp_path)
     root = write_few_own(tmp_path / "own")
     rows = (root / "labels.csv").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""The table of costs: how many experts a training has selected."""
+"""The table of costs: the number of experts that a training selects."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def half_done(study_file: Path, copied: Callable[[str, Callable[[], None]], None
     return study_file
 
 
-def test_figures_and_paper_of_half_a_study(
+def test_figures_and_paper_of_a_study_with_gaps(
     half_done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said: dict[str, str] = {}
@@ -77,7 +77,7 @@ def test_figures_and_paper_of_half_a_study(
     assert "No history of R HPS Equal: history.csv is missing." in said["history_mtlesd"]
 
 
-def test_torn_masks_are_named(half_done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_masks_are_named(half_done: Path, capsys: pytest.CaptureFixture[str]) -> None:
     masks = Path("results/toy/cells") / CELL / "predictions/mtlesd.npz"
     whole = masks.read_bytes()
     for torn in (whole[: len(whole) // 2], whole[:-1], b"", whole[:200] + b"\0" * 50 + whole[250:]):
@@ -89,7 +89,7 @@ def test_torn_masks_are_named(half_done: Path, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_the_paper_points_to_settings_that_are_there(half_done: Path) -> None:
+def test_the_paper_names_a_file_of_settings_that_exists(half_done: Path) -> None:
     study = load_study(half_done)
     for step in ("draw_datasets", "make_tables", "draw_figures", "write_paper"):
         assert run(half_done, "step", step) == 0, step
@@ -103,7 +103,7 @@ def test_the_paper_points_to_settings_that_are_there(half_done: Path) -> None:
     assert not robustness_files(study, find_cell(study, CELL)).scores.is_file()
 
 
-def test_the_same_settings_as_snakemake_writes() -> None:
+def test_the_settings_are_the_bytes_that_snakemake_writes() -> None:
     """Byte by byte."""
     rules = (Path(__file__).parents[3] / "pipeline/rules/common.smk").read_text()
     line = 'json.dumps(study.as_dict(), indent=2) + "\\n"'

@@ -1,4 +1,4 @@
-"""Rows of the long table, by the cell that they are of."""
+"""Selecting the rows of a cell in the long table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.reporting.models import rows_of_cell
 from pipeline.study.cell import MERGED, Cell
 
 
-def test_rows_are_those_of_the_cell_alone_trained_or_merged() -> None:
+def test_rows_of_a_trained_or_merged_cell_belong_to_no_other_cell() -> None:
     cell = Cell("mtlesd", "resnet", "hps", "equal", 4, 0)
     merged = replace(cell, architecture=MERGED, weighting="ties", surgery=16)
     others = [replace(cell, seed=1), replace(cell, dataset="mtlendovis"), replace(merged, weighting="mean")]

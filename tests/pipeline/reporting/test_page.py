@@ -1,4 +1,4 @@
-"""A study's page: its gallery shows what the evaluation saw and kept, and cells without results are gaps with a reason."""
+"""A study's page: its gallery shows the images and masks of the evaluation, and cells without results are gaps with a reason."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(study_file: Path, *arguments: str) -> int:
 
 @pytest.fixture
 def study(study_file: Path, copied: Callable[[str, Callable[[], None]], None]) -> Study:
-    """A study with three cells: one evaluated, one of activities alone, one not trained. It is made once and copied."""
+    """A study with three cells: one is evaluated, one predicts only activities, and one is not trained. It is made once and copied."""
     settings = yaml.safe_load(study_file.read_text())
     block = settings["cells"][0]
     settings["cells"] = [
@@ -80,7 +80,7 @@ def decoded(gallery: Gallery, number: int | None) -> Image.Image:
 
 
 def ids_of(gallery: Gallery, number: int | None) -> NDArray[np.uint8]:
-    """A mask back from its picture: its palette is in the order of the classes."""
+    """Return the mask of a picture, whose palette is in the order of the classes."""
     return np.asarray(decoded(gallery, number))
 
 
@@ -123,13 +123,13 @@ def test_every_model_of_the_demo_has_a_name_of_its_own() -> None:
 
 
 def marks(page: Page, anchor: str) -> tuple[list[Any], list[Any]]:
-    """The rows of a table that stand apart, and its columns of the paper."""
+    """Return the separated rows of a table, and its columns of the paper."""
     (section,) = (section for section in page.tables if section.anchor == anchor)
     rows, columns = sorted(section.apart), sorted(section.of_paper)
     return list(section.table.index[rows]), list(section.table.columns[columns])
 
 
-def test_tables_know_their_rows_and_columns_whatever_a_model_is_called(study: Study, study_file: Path) -> None:
+def test_separated_rows_and_columns_do_not_depend_on_the_names_of_models(study: Study, study_file: Path) -> None:
     settings = yaml.safe_load(study_file.read_text())
     for label in ("Mean Teacher ViT", "paper, alpha 12", "Reference"):
         settings["backbones"]["resnet"]["label"] = label
@@ -148,7 +148,7 @@ def test_tables_know_their_rows_and_columns_whatever_a_model_is_called(study: St
         assert marks(page, "table_comparison") == ([], [])
 
 
-def test_the_mean_beside_the_papers_stands_apart() -> None:
+def test_the_mean_row_of_the_comparison_with_the_paper_is_separated() -> None:
     heads = pd.MultiIndex.from_product([["AC (%), paper"], ["ours", "paper", "difference"]])
     table = pd.DataFrame(1.0, pd.Index(["smoke", "mean"], name="Corruption"), heads)
     name = "table7_robustness_against_paper"
@@ -166,7 +166,7 @@ def test_no_heading_repeats_itself(study: Study) -> None:
     assert len(set(titles)) == len(titles)
 
 
-def test_a_study_that_does_not_compare_shows_nothing_of_the_paper(study: Study, study_file: Path) -> None:
+def test_a_study_without_comparison_shows_no_numbers_of_the_paper(study: Study, study_file: Path) -> None:
     def names_of(page: Page) -> set[str]:
         return {section.anchor for section in page.tables}
 
@@ -192,7 +192,7 @@ def test_the_summary_of_synthetic_data_has_no_verdicts(study: Study, monkeypatch
     assert page_of(StudyResults(study)).claims == ""
 
 
-def test_the_gallery_shows_what_was_kept(study: Study) -> None:
+def test_the_gallery_shows_the_saved_masks(study: Study) -> None:
     gallery, part, labels = gallery_of(StudyResults(study)), part_of(study), labels_of(study, "mtlesd")
     assert gallery.missing == [("R HPS DB-MTL on MTLESD", "not trained yet")]
     (dataset,) = gallery.datasets
@@ -257,7 +257,7 @@ def test_the_disk_is_not_blamed_for_the_fault_of_a_library(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Encoders of pictures raise OSError without a number; the file system's have one."""
+    """Image encoders raise OSError without a number. Errors of the file system have one."""
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(minimal()))
     for error, blamed in ((OSError("encoder error -2"), False), (OSError(28, "No space left on device"), True)):

@@ -1,4 +1,4 @@
-"""The paper compiles, whatever names there are; where it cannot, people are told why."""
+"""The paper compiles with all kinds of names. If it cannot, a message states the reason."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ HEADS = ["Accuracy (%)", "± Accuracy (%)", "HD95 (px)", "ECE (%)", "mCE", "Wors
 
 
 def table(rows: int) -> pd.DataFrame:
-    """A table of everything: many wide columns, nasty names, intervals, long texts, missing values."""
+    """A table with many wide columns, special characters, intervals, long texts and missing values."""
     index = [(NASTY if place % 2 else "ResNet-18 (narrow)", f"{NASTY} {place}", "[x]") for place in range(rows)]
     values = {
         **{head: [float(place) for place in range(rows)] for head in HEADS[:4]},
@@ -56,7 +56,7 @@ def table(rows: int) -> pd.DataFrame:
 
 @pytest.fixture
 def document(tmp_path: Path) -> Callable[..., Path]:
-    """Write a paper of some tables, a figure and a photograph, as a study keeps them."""
+    """Write a paper with tables, a figure and a photograph in the folders of a study."""
 
     def write(tables: dict[str, pd.DataFrame]) -> Path:
         for folder in ("paper", "tables", "figures"):
@@ -83,7 +83,9 @@ def document(tmp_path: Path) -> Callable[..., Path]:
 
 
 @needs_latex
-def test_a_paper_of_nasty_names_compiles_without_a_fault(document: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_paper_with_special_characters_in_names_compiles_without_warnings(
+    document: Callable[..., Path], tmp_path: Path
+) -> None:
     levels = pd.MultiIndex.from_product([["Accuracy (%)", NASTY], ["a", "b", "difference"]])
     wide = pd.DataFrame([[1.0] * 6], index=pd.MultiIndex.from_tuples([("x", NASTY)]), columns=levels)
     source = document({"table2_mtlesd": table(5), "table_new": table(45).iloc[:, :3], "table_leakage": wide})
@@ -108,8 +110,8 @@ def _log_of_two_runs(source: Path, folder: Path) -> str:
 
 
 @needs_latex
-def test_every_table_compiles_in_somebody_elses_paper(tmp_path: Path) -> None:
-    """Which loads booktabs, graphicx and longtable, and T1 fonts for its names."""
+def test_every_table_compiles_in_another_document(tmp_path: Path) -> None:
+    """The document loads booktabs, graphicx and longtable, and T1 fonts."""
     for name, content in (("short", table(5)), ("long", table(45).iloc[:, :1])):
         (tmp_path / f"{name}.tex").write_text(to_latex(content, NASTY, name, True))
     own = r"\documentclass{article}\usepackage{booktabs,graphicx,longtable}\begin{document}\input{short}\input{long}\end{document}"
@@ -140,7 +142,7 @@ def test_without_pdflatex_people_are_told_what_to_install(tmp_path: Path, monkey
         compile_latex(tmp_path / "paper.tex", tmp_path / "paper.pdf")
 
 
-def test_synthetic_data_is_named_before_anything_else(document: Callable[..., Path]) -> None:
+def test_synthetic_data_is_stated_first(document: Callable[..., Path]) -> None:
     text = document({}).read_text(encoding="utf-8")
     abstract = text.split(r"\begin{abstract}")[1]
     assert abstract.lstrip().startswith(r"\noindent\textbf{Synthetic data.}")
@@ -148,7 +150,7 @@ def test_synthetic_data_is_named_before_anything_else(document: Callable[..., Pa
     assert "Synthetic data" not in real
 
 
-def test_tables_and_figures_stand_in_their_sections_and_unknown_ones_in_a_sensible_one() -> None:
+def test_known_and_unknown_tables_and_figures_are_in_the_right_sections() -> None:
     names = ["history_x", "table_cost", "table_own", "fig5_segmentation", "table2_mtlesd", "table1_datasets", "fig_new"]
     found = sections([Item("table", f"../tables/{name}.tex") for name in names])
     assert list(found) == [section for section in SECTIONS if section in found]
@@ -183,7 +185,7 @@ def test_the_pdf_has_the_numbers_of_the_page(document: Callable[..., Path], tmp_
 
 @needs_latex
 def test_a_figure_that_does_not_fit_leaves_no_page_half_empty(tmp_path: Path) -> None:
-    """The table after it fills the page; the figure follows it, before the figure that comes later."""
+    """The next table fills the page. The figure follows it, before the later figure."""
     sizes = {"first": (7, 3), "fig_high": (7, 7), "fig_last": (7, 1)}
     items = []
     for name, size in sizes.items():
@@ -200,8 +202,8 @@ def test_a_figure_that_does_not_fit_leaves_no_page_half_empty(tmp_path: Path) ->
 
 
 @needs_latex
-def test_what_stands_before_a_long_table_is_printed_before_it(document: Callable[..., Path], tmp_path: Path) -> None:
-    """Order, and no page that a table in waiting leaves empty."""
+def test_a_figure_before_a_long_table_is_printed_before_it(document: Callable[..., Path], tmp_path: Path) -> None:
+    """The order is kept, and a table that does not fit leaves no page empty."""
     tables = {"table2_a": table(12), "table_comparison": table(90).iloc[:, :2], "table_leakage": table(3).iloc[:, :2]}
     source = document(tables)
     _log_of_two_runs(source, tmp_path)
@@ -214,7 +216,7 @@ def test_what_stands_before_a_long_table_is_printed_before_it(document: Callable
 
 
 def test_no_figure_is_printed_smaller_than_six_points() -> None:
-    """Figures are drawn as wide as the text; the height that is left to them is that of the largest."""
+    """Figures are as wide as the text, and the page has room for the highest figure."""
     template = (Path(write_paper.__file__).parents[2] / "reports/paper/paper.tex.jinja").read_text(encoding="utf-8")
     found = re.search(r"textwidth=([\d.]+)in,vmargin=([\d.]+)cm", template)
     assert found is not None and float(found[1]) >= PAGE
@@ -239,7 +241,7 @@ def test_captions_of_results_name_split_protocol_and_seed(monkeypatch: pytest.Mo
         assert captions[name].endswith(". THE DATA.")
 
 
-def test_the_paper_says_what_is_missing_and_counts_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_paper_names_and_counts_missing_results(monkeypatch: pytest.MonkeyPatch) -> None:
     study = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
     first, second, *_ = robust = robustness_cells(study)
     some, none = StudyResults(study), StudyResults(study)

@@ -63,7 +63,7 @@ _TASKS = ("activity", "segmentation")
 
 
 def fabricate(study: Study) -> None:
-    """Build the datasets of a generated study, and write what each of its models would leave; the seed of each is its id."""
+    """Build the datasets of a generated study, and write the results of each model, generated with its id as seed."""
     for tree in generated_trees(study):
         generate_raw(study, tree)
     for dataset in study.datasets:
@@ -82,7 +82,7 @@ def fabricate(study: Study) -> None:
 
 @dataclass
 class _Answers:
-    """The made-up answers on a dataset's test split: rows of all images, those of the best masks first; the masks; the gallery's images."""
+    """Generated predictions on a test split: rows of all images with the best masks first, the masks, and the images of the gallery."""
 
     part: Split
     rows: pd.DataFrame
@@ -133,7 +133,7 @@ def _rng(cell: Cell) -> np.random.Generator:
 
 
 def _quality(cell: Cell) -> float:
-    """Of a model, whatever its seed: alike for those that differ in little, so that differences are of either sign."""
+    """Return the quality of a model for all seeds. Similar models have a similar quality, so that differences have either sign."""
     model = "/".join(
         (cell.dataset, cell.backbone, cell.architecture, cell.weighting, str(cell.rank), str(cell.surgery))
     )
@@ -245,7 +245,7 @@ def _write_robustness(study: Study, cell: Cell, base: dict[str, Any], answers: _
 
 
 def study_of_paper_size() -> Study:
-    """The paper's study on generated frames: every model on MTLESD, few on MTLEndovis, what is merged on both."""
+    """The paper's study on generated frames: every model on MTLESD, few models on MTLEndovis, and merged models on both."""
     settings = yaml.safe_load((Path(__file__).parents[3] / "studies/paper.yaml").read_text(encoding="utf-8"))
     sizes = {"height": 84, "width": 112, "endovis2018_frames": 80, "endovis2017_every": 6, "esd_frames": 40}
     settings |= {"raw": {"generate": {"name": "paper_size", **sizes}}, "seeds": [0, 1]}
@@ -277,7 +277,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
 
 
 @pytest.mark.slow
-def test_everything_after_training_is_there(done: Study) -> None:
+def test_all_results_after_training_exist(done: Study) -> None:
     assert len(models_of(done)) >= 89 and len(done.seeds) > 1
     assert {group.singles[0].dataset for group in merging_groups(done)} == {"mtlesd", "mtlendovis"}
     assert all(path.stat().st_size > 0 for path in (*table_files(done), *figure_files(done)))
@@ -288,7 +288,7 @@ def test_everything_after_training_is_there(done: Study) -> None:
 
 @pytest.mark.slow
 def test_the_page_is_small_enough_to_send(done: Study) -> None:
-    """224 pixels, all corruptions, robustness on two datasets."""
+    """The study has 224 pixels, all corruptions, and robustness on two datasets."""
     robust = {cell.dataset for cell in robustness_cells(done)}
     assert robust == {"mtlesd", "mtlendovis"} and done.input_size == 224
     assert report_file(done).stat().st_size < 15_000_000
@@ -297,7 +297,7 @@ def test_the_page_is_small_enough_to_send(done: Study) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_the_paper_fits_its_pages(done: Study, tmp_path: Path) -> None:
-    """No box is far too wide or too high, whatever stands in a table; what explains a table stands below it, not in its caption."""
+    """No box is far too wide or too high. The text that explains a table is below it, not in its caption."""
     sources = [path for path in table_files(done) if path.suffix == ".tex"]
     paper = results_folder(done) / "paper/paper.tex"
     for path in (*sources, paper):

@@ -1,4 +1,4 @@
-"""docs/real-data.md, tried: its paths, commands and counts on generated trees of the same layouts."""
+"""The paths, commands and counts of docs/real-data.md, on generated trees of the same layouts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
-def test_its_counts_are_those_that_must_come_out() -> None:
+def test_the_counts_on_the_page_are_those_of_the_code() -> None:
     lines = PAGE[PAGE.index("| activity |") :].split("\n\n")[0].splitlines()[2:]
     rows = {name: [int(cell or 0) for cell in counts] for name, *counts in map(cells, lines)}
     totals = rows.pop("all")
@@ -43,12 +43,12 @@ def test_its_counts_are_those_that_must_come_out() -> None:
     assert f"{KINDS['mtlesd'].frames:,} images, 1,618 for training and 402 for testing" in PAGE
 
 
-def test_every_source_is_in_its_table() -> None:
+def test_the_table_on_the_page_has_every_source() -> None:
     keys = {key for line in PAGE.splitlines() if line.startswith("|") for key in re.findall(r"`(\w+)` \|$", line)}
     assert keys == set(WHERE_TO_ASK)
 
 
-def test_its_commands_are_what_there_is() -> None:
+def test_the_commands_on_the_page_exist() -> None:
     for block in blocks("bash"):
         for line in block.splitlines():
             study = re.search(r"studies/\w+\.yaml", line)
@@ -66,7 +66,7 @@ def raw_of_page() -> dict[str, str]:
 def study_file(
     minimal: Callable[..., dict[str, Any]], trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """A study with the page's own paths, where the generated trees lie as it says."""
+    """A study with the paths of the page, under which the generated trees are stored."""
     monkeypatch.chdir(tmp_path)
     Path("data/raw").mkdir(parents=True)
     for name in ("endovis2018", "endovis2017", "esd"):
@@ -77,11 +77,11 @@ def study_file(
     return path
 
 
-def test_its_steps_work_one_after_the_other(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_steps_on_the_page_work_in_order(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ("--study", str(study_file))
     assert main(["doctor", *given, "--deep", "--json", "doctor.json", "--export-split", "split.csv"]) == 0
     said = capsys.readouterr().out
-    assert "Can be built, partial: mtlesd, mtlendovis, mtlendovis_gen. Every table will say so." in said
+    assert "Can be built, but incomplete: mtlesd, mtlendovis, mtlendovis_gen. Every table will say so." in said
     assert json.loads(Path("doctor.json").read_text())["usable"]
     exported = [line.split(",") for line in Path("split.csv").read_text().splitlines()[1:]]
     for dataset in ("mtlesd", "mtlendovis", "mtlendovis_gen"):

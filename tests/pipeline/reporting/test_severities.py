@@ -1,4 +1,4 @@
-"""Captions name the severities that means are over: a study may leave some out."""
+"""Captions name the severities of the means, because a study may leave some out."""
 
 from __future__ import annotations
 

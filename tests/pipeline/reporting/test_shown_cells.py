@@ -1,4 +1,4 @@
-"""Which cells and images figures show, and figures of a study that lacks some or all of its results."""
+"""The cells and images that figures show, and figures of a study that lacks some or all of its results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SCORES = {"accuracy": 0.5, "miou": 0.4}
 
 
 def with_table(study: Study, table: pd.DataFrame) -> StudyResults:
-    """Results of a study whose long table is given."""
+    """Return the results of a study with a long table from the test."""
     results = StudyResults(study)
     results.table = table
     return results
@@ -72,7 +72,7 @@ def study(minimal: Callable[..., dict[str, Any]]) -> Study:
 def finish(
     study: Study, cells: list[Cell], scores: Callable[[Cell], dict[str, float]] = lambda cell: SCORES
 ) -> pd.DataFrame:
-    """Leave what says that cells are done, and the long table of their scores."""
+    """Write the files that show cells as done, and the long table of their scores."""
     rows = []
     for cell in cells:
         write_json(cell_folder(study, cell) / "provenance.json", {"cell": cell.id})
@@ -116,7 +116,7 @@ def test_the_choice_does_not_depend_on_the_order_of_images() -> None:
     assert values[names.index(first[0])] == values.max() and values[names.index(first[2])] == values.min()
 
 
-def test_the_iou_of_an_image_is_over_what_it_holds() -> None:
+def test_the_iou_of_an_image_is_over_its_own_classes() -> None:
     random = np.random.default_rng(0)
     truths, answers = random.integers(0, 3, (2, 4, 8, 8), np.uint8)
     answers[0] = truths[0] = 0  # background alone, found
@@ -164,7 +164,7 @@ def test_the_best_of_both_tasks_or_of_each(study: Study) -> None:
     assert best_of_both(study, {}) == {}
 
 
-def test_figure_2_takes_the_papers_pair_where_it_is_there(study: Study) -> None:
+def test_figure_2_shows_the_papers_pair_if_it_has_results(study: Study) -> None:
     def chosen(results: pd.DataFrame) -> tuple[Cell, Cell] | None:
         return single_and_multi(
             study, {name: scored_cells(with_table(study, results), name) for name in study.datasets}
@@ -201,7 +201,7 @@ def test_figure_2_takes_the_papers_pair_where_it_is_there(study: Study) -> None:
         (0.01, 0, 1, "only image (+1.0)"),
     ],
 )
-def test_a_row_of_figure_2_says_what_it_is(gain: float, place: int, count: int, expected: str) -> None:
+def test_the_notes_of_figure_2_describe_gain_or_loss(gain: float, place: int, count: int, expected: str) -> None:
     assert _note_of_gain(gain, place, count) == expected
 
 
@@ -218,8 +218,8 @@ def test_a_study_has_the_figures_it_can_show(study: Study, minimal: Callable[...
     assert set(draw_figures._drawers(study)) >= set(result_figures(study))
 
 
-def test_figures_of_nothing_say_so(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No training left results: each figure is there and says in words what is missing."""
+def test_figures_without_results_state_that(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No training has results. Each figure exists and states what is missing."""
     said: dict[str, str] = {}
     draw = draw_figures.draw_message
 
@@ -240,7 +240,7 @@ def test_figures_of_nothing_say_so(study: Study, monkeypatch: pytest.MonkeyPatch
         draw_figures.draw_figures(study, "fig9")
 
 
-def test_trainings_that_are_missing_are_left_out(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_trainings_are_left_out(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = [cell for cell in cells_of(study) if cell.dataset == "mtlesd"][:2]
     for cell in cells:
         path = history_file(study, cell)
@@ -254,9 +254,7 @@ def test_trainings_that_are_missing_are_left_out(study: Study, monkeypatch: pyte
     assert drawn[0][2] == "the head"
 
 
-def test_heads_name_the_cells_that_are_missing_of_what_a_figure_shows(
-    study: Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_heads_name_the_missing_cells_of_a_figure(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figure_inputs, "study_caption", lambda results: "mark")
     gone = [
         "mtlesd/resnet/mmoe/stch/r4-s0",

@@ -1,4 +1,4 @@
-"""Reports of a study with gaps show them with their reasons; the protocol changes tables, not trainings."""
+"""Reports show the gaps of a study with their reasons. The protocol changes tables, not trainings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def two_cells(study_file: Path, copied: Callable[[str, Callable[[], None]], None
 
 @pytest.fixture
 def one_evaluated(two_cells: Path, copied: Callable[[str, Callable[[], None]], None]) -> Path:
-    """The same, with the first cell trained and evaluated."""
+    """The study of `two_cells` with the first cell trained and evaluated."""
 
     def make() -> None:
         shutil.copytree(two_cells.parent / "data", "data")
@@ -126,7 +126,7 @@ def test_a_robustness_evaluation_that_failed_says_why(two_cells: Path, monkeypat
     assert missing_robust_models(study) == {other: reason}, "a success forgets the failure"
 
 
-def test_a_record_that_is_torn_is_no_obstacle(two_cells: Path) -> None:
+def test_a_damaged_record_of_a_failure_stops_nothing(two_cells: Path) -> None:
     study = study_of(two_cells)
     path = failure_file(study, find_cell(study, OTHER))
     path.parent.mkdir(parents=True)
@@ -143,7 +143,7 @@ def test_a_cell_trained_but_not_evaluated(one_evaluated: Path) -> None:
     assert missing_models(study)[find_cell(study, CELL)] == "trained, but not evaluated"
 
 
-def test_the_protocol_changes_tables_alone(one_evaluated: Path) -> None:
+def test_the_protocol_changes_only_tables(one_evaluated: Path) -> None:
     before = {path: path.read_bytes() for path in Path("results/toy/cells").rglob("*") if path.is_file()}
     found = {}
     for protocol in ("standard", "authors_code"):
@@ -161,7 +161,7 @@ def test_the_protocol_changes_tables_alone(one_evaluated: Path) -> None:
     assert before == {path: path.read_bytes() for path in Path("results/toy/cells").rglob("*") if path.is_file()}
 
 
-def test_rows_that_are_torn_stop_the_collection_and_are_named(
+def test_damaged_rows_stop_the_collection_and_are_named(
     one_evaluated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = Path("results/toy/cells") / CELL / "eval/mtlesd/per_image.parquet"
@@ -172,7 +172,7 @@ def test_rows_that_are_torn_stop_the_collection_and_are_named(
     assert f"{path}: truth_2 of the image" in said and "is nan" in said and "Traceback" not in said
 
 
-def test_a_report_is_made_of_what_is_there(
+def test_a_report_is_made_from_the_existing_results(
     one_evaluated: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("pipeline.reporting.make_report.processes", lambda count: processes(0))  # none to start
@@ -193,8 +193,8 @@ def test_a_report_is_made_of_what_is_there(
     assert "R HPS DB-MTL on MTLESD: not trained yet" in (results / "report/reproduction.md").read_text()
 
 
-def test_what_a_stopped_run_left_of_old_and_new_is_a_gap(one_evaluated: Path) -> None:
-    """Other settings, predictions made again: their scores are not the study's."""
+def test_a_mix_of_old_and_new_results_is_a_gap(one_evaluated: Path) -> None:
+    """Results of other settings and scores of earlier predictions do not belong to the study."""
     study = study_of(one_evaluated)
     cell = find_cell(study, CELL)
     assert cell not in missing_models(study)

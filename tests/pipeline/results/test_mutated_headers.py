@@ -1,4 +1,4 @@
-"""Checkpoints whose header is damaged: each is read, or refused in words that name the file, and no memory is claimed for it."""
+"""Checkpoints with a damaged header are read, or refused with a message that names the file, without allocating memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DEEP = "\uf8ff deep"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small checkpoints, with the frozen weights beside them."""
+    """Small checkpoints, with the frozen weights in the same folder."""
     folder = tmp_path_factory.mktemp("checkpoints")
     vit = timm.create_model("vit_small_patch14_dinov2", img_size=28, num_classes=0, **VIT)
     save_file({name: tensor.contiguous() for name, tensor in vit.state_dict().items()}, folder / "vit.safetensors")
@@ -138,7 +138,7 @@ def header_of(path: Path) -> Any:
 
 
 def use(path: Path) -> None:
-    """Read what a checkpoint says of itself in all ways that the project does."""
+    """Read the header of a checkpoint in all ways that the project does."""
     json.dumps(masked_content(origin_of(path))).encode()
     given = read_header(path).provenance.get("preprocessing")
     if given is not None:
@@ -151,7 +151,7 @@ def load(path: Path) -> None:
 
 
 def is_refused(path: Path, number: int, how: Callable[[Path], None]) -> bool:
-    """Return whether a checkpoint is refused; fail if that is not in one sentence or two that name the file."""
+    """Return whether a checkpoint is refused. Fail if the message is not one or two sentences that name the file."""
     try:
         how(path)
     except (SettingsError, InputError) as error:
@@ -176,7 +176,7 @@ def test_mutated_headers_are_read_or_refused_by_name(folder: Path, tmp_path: Pat
 
 
 def test_settings_that_are_read_are_built_or_refused_by_name(folder: Path) -> None:
-    """Whatever passes as the settings of a model is compared with the stored tensors before memory is claimed."""
+    """Valid settings of a model are compared with the stored tensors before memory is allocated."""
     path = folder / "resnet" / "model.safetensors"
     load(path)
     whole, header = path.read_bytes(), json.loads(header_of(path)["__metadata__"]["endoarss"])
@@ -222,7 +222,7 @@ def test_a_header_that_claims_a_huge_model_claims_no_memory(claim: str, folder: 
 
 
 def test_mutated_lists_of_tensors_are_read_or_refused_by_name(folder: Path) -> None:
-    """The same of the file's own header, which says where each tensor lies."""
+    """The header of the safetensors file has the position of each tensor."""
     path = folder / "resnet" / "model.safetensors"
     whole, head = path.read_bytes(), header_of(path)
     refused = 0

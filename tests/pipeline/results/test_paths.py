@@ -1,4 +1,4 @@
-"""The names of what steps write: each declared once, and told apart by what it is."""
+"""The names of the files that steps write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kept predictions: written whole, the same bytes for the same answers, read back in the order asked for."""
+"""Saved predictions: the same predictions give the same bytes, and are read in the requested order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEPT = SavedPredictions(
 )
 
 
-def test_what_is_written_is_read_in_the_order_asked_for(tmp_path: Path) -> None:
+def test_predictions_are_read_in_the_requested_order(tmp_path: Path) -> None:
     path = tmp_path / "mtlesd.npz"
     write_predictions(path, KEPT)
     first = path.read_bytes()
@@ -34,13 +34,13 @@ def test_what_is_written_is_read_in_the_order_asked_for(tmp_path: Path) -> None:
     assert found.confidence.tolist() == [0.75, 1.0] and (found.masks[0] == KEPT.masks[1]).all()  # type: ignore[index]
 
 
-def test_a_single_task_keeps_what_it_tells(tmp_path: Path) -> None:
+def test_predictions_of_a_single_task_are_saved(tmp_path: Path) -> None:
     write_predictions(tmp_path / "x.npz", SavedPredictions(FRAMES, None, None, KEPT.masks))
     found = read_predictions(tmp_path / "x.npz", FRAMES, LABELS)
     assert found.activity is None and found.confidence is None and found.masks is not None
 
 
-def test_another_image_a_torn_file_and_a_pickle_are_named(tmp_path: Path) -> None:
+def test_missing_images_damaged_files_and_pickles_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     write_predictions(path, KEPT)
     with pytest.raises(InputError, match=r"x\.npz: no saved predictions of these images \('z'\)"):

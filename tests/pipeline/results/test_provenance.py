@@ -1,4 +1,4 @@
-"""What results say they came from; and what of it is in no file that is told apart by its content."""
+"""Provenance of results, which files that are compared by content do not contain."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def change(study_file: Path, **settings: Any) -> None:
     study_file.write_text(yaml.safe_dump(yaml.safe_load(study_file.read_text()) | settings))
 
 
-def test_every_result_says_what_it_came_from(study_file: Path) -> None:
+def test_every_result_has_its_provenance(study_file: Path) -> None:
     for step in (
         ("step", "build_dataset", "--dataset", "mtlesd", "--workers", "1"),
         ("step", "pack_dataset", "--dataset", "mtlesd"),
@@ -81,7 +81,7 @@ def test_every_result_says_what_it_came_from(study_file: Path) -> None:
 
 
 def test_a_repeated_build_and_training_give_the_same_bytes(study_file: Path) -> None:
-    """Whatever the study is called, and whenever it runs: what decides a result is all that its files hold."""
+    """The files of a result depend only on its inputs, not on the name of the study or the time of the run."""
 
     def make() -> tuple[dict[str, bytes], str]:
         assert (
@@ -107,7 +107,7 @@ def test_a_repeated_build_and_training_give_the_same_bytes(study_file: Path) -> 
     assert [path for path in first if first[path] != again[path]] == []
 
 
-def test_a_checkpoint_says_what_decided_it_and_no_more(study_file: Path) -> None:
+def test_a_header_holds_only_the_inputs_of_the_checkpoint(study_file: Path) -> None:
     assert (
         run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
         and run(study_file, "train", "--cell", CELL) == 0
@@ -168,7 +168,7 @@ def write(path: Path, text: str = "changed\n") -> None:
         ),
     ],
 )
-def test_code_and_its_environment_alone_make_it_dirty(checkout: Path, name: str, dirty: bool) -> None:
+def test_only_code_and_environment_make_a_checkout_dirty(checkout: Path, name: str, dirty: bool) -> None:
     assert code_version(checkout)["dirty"] is False
     write(checkout / name)
     found = code_version(checkout)
@@ -179,7 +179,7 @@ def test_code_and_its_environment_alone_make_it_dirty(checkout: Path, name: str,
 def test_the_checkout_of_another_user_is_read_with_one_warning(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], allowed: bool
 ) -> None:
-    """Git's own switch for tests makes it take every folder for another user's; a git before 2.38 does not take -c either."""
+    """A variable for git's own tests makes it regard every folder as another user's. A git before 2.38 ignores -c."""
     here = code_version(checkout)
     git = tmp_path / "programs" / "git"
     git.parent.mkdir()
@@ -195,8 +195,10 @@ def test_the_checkout_of_another_user_is_read_with_one_warning(
     assert "belongs to another user" in warning and f"git config --global --add safe.directory {checkout}" in warning
 
 
-def test_the_checkout_is_that_of_the_code(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the working folder nor the GIT_DIR of a hook, and no repository in which somebody installed the package."""
+def test_the_commit_is_that_of_the_codes_checkout(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The working folder, the GIT_DIR of a hook, and a repository in which the package is installed do not matter."""
     here = code_version(checkout)
     other = tmp_path / "other"
     write(other / "x.py")
@@ -224,7 +226,7 @@ def test_steps_without_a_model_import_no_torch(study_file: Path) -> None:
     )
 
 
-def test_time_is_told_in_utc(
+def test_times_are_in_utc(
     minimal: Callable[..., dict[str, Any]], study_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
@@ -233,10 +235,10 @@ def test_time_is_told_in_utc(
     assert about["started"] == started.at.strftime("%Y-%m-%dT%H:%M:%SZ") and about["datasets"] == {}
 
 
-def test_a_pretrained_backbone_says_it_too(
+def test_a_pretrained_backbone_has_its_provenance(
     study_file: Path, capsys: pytest.CaptureFixture[str], minimal: Callable[..., dict[str, Any]]
 ) -> None:
-    """The weights are the same bytes at each try; what stands beside tells when. A changed file is found."""
+    """The weights are the same bytes each time, and the file next to them has the time. A changed file is found."""
     tiny = {"embed_dim": 24, "depth": 2, "num_heads": 2}
     vit = {"label": "D", "model": "vit_small_patch14_dinov2", "arguments": tiny, "weights": "none"}
     settings = minimal(

@@ -1,4 +1,4 @@
-"""The page of columns is that of the columns as they are: of results.parquet, and of the rows that an evaluation saves."""
+"""The generated page on the columns of results.parquet and of saved rows is current."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from reports.results import COLUMNS
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_page_is_that_of_the_columns() -> None:
+def test_the_generated_page_is_current() -> None:
     advice = "run `python -m pipeline.results.reference` and commit what it writes"
     assert (ROOT / PAGE).read_text(encoding="utf-8") == columns_page(), advice
 
 
-def test_every_column_of_results_has_a_meaning_and_no_other_has() -> None:
+def test_exactly_the_columns_of_results_have_a_meaning() -> None:
     assert set(RESULTS) == set(COLUMNS)
 
 
-def test_every_column_that_a_mask_is_measured_in_stands_there() -> None:
+def test_every_measurement_of_masks_is_on_the_page() -> None:
     mask = np.array([[0, 1], [1, 2]], np.uint8).repeat(8, 0).repeat(8, 1)
     measured = {
         re.sub(r"_\d+", "_<i>", name, count=1) for name in measure_mask(mask, mask, 3) | confuse_mask(mask, mask, 3)

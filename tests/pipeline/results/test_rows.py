@@ -1,4 +1,4 @@
-"""Kept rows are read only if they are of the study's test splits, conditions and tasks."""
+"""Saved rows are read only if they belong to the study's test splits, conditions and tasks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def evaluated(study_file: Path, copied: Callable[[str, Callable[[], None]], None
     return study, find_cell(study, CELL)
 
 
-def test_rows_are_in_the_order_of_the_test_part(evaluated: tuple[Study, Cell]) -> None:
+def test_rows_are_in_the_order_of_the_test_split(evaluated: tuple[Study, Cell]) -> None:
     study, cell = evaluated
     frames = frames_tested(study, "mtlesd")
     path = rows_file(study, cell, "mtlesd")
@@ -79,7 +79,7 @@ Spoil = Callable[[pd.DataFrame], pd.DataFrame]
         ),
     ],
 )
-def test_a_torn_evaluation_is_named(
+def test_an_incomplete_evaluation_is_named(
     evaluated: tuple[Study, Cell], spoil: Spoil, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study, cell = evaluated
@@ -89,7 +89,7 @@ def test_a_torn_evaluation_is_named(
         robust_rows(study, cell)
 
 
-def test_truth_of_another_build_is_named(evaluated: tuple[Study, Cell]) -> None:
+def test_true_activities_of_another_build_are_named(evaluated: tuple[Study, Cell]) -> None:
     study, cell = evaluated
     path = rows_file(study, cell, "mtlesd")
     rows = pd.read_parquet(path)

@@ -1,4 +1,4 @@
-"""What is read of a study's results is read once."""
+"""Each file of a study's results is read once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def first(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> str:
     return str(rows["corruption"].iloc[0])
 
 
-def test_rows_under_corruption_are_read_once_for_all_reductions_that_are_named(
+def test_rows_under_corruption_are_read_once_for_all_declared_reductions(
     minimal: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Cell] = []
@@ -47,7 +47,7 @@ def test_rows_under_corruption_are_read_once_for_all_reductions_that_are_named(
     assert results.reduced(one, first) == "smoke" and len(read) == 4
 
 
-def test_what_is_computed_is_computed_once_for_the_same_arguments(minimal: Callable[..., dict[str, Any]]) -> None:
+def test_a_value_is_computed_once_for_the_same_arguments(minimal: Callable[..., dict[str, Any]]) -> None:
     calls: list[str] = []
 
     def title(results: StudyResults, dataset: str) -> str:

@@ -1,4 +1,4 @@
-"""Archives are extracted once, whole, and nowhere else."""
+"""Archives are extracted once, completely, and only into their own folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def everything(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_an_archive_is_extracted_beside_itself_once(tmp_path: Path) -> None:
+def test_an_archive_is_extracted_once_into_its_own_folder(tmp_path: Path) -> None:
     pack(tmp_path / "release.zip", {"a/b.txt": b"1", "__MACOSX/a/._b.txt": b"2", "a/.DS_Store": b"3"})
     assert prepare_root(tmp_path) == tmp_path
     assert everything(tmp_path) == {"release.zip", "release/a/b.txt"}
@@ -39,7 +39,7 @@ def test_an_archive_is_extracted_beside_itself_once(tmp_path: Path) -> None:
     assert (tmp_path / "release/a/b.txt").read_text() == "changed by hand"
 
 
-def test_what_was_extracted_by_hand_is_left_alone(tmp_path: Path) -> None:
+def test_an_archive_that_was_extracted_by_hand_is_not_extracted(tmp_path: Path) -> None:
     pack(tmp_path / "download.zip", {"a/b.txt": b"1"})
     (tmp_path / "a").mkdir()
     assert not is_extracted(tmp_path / "download.zip")
@@ -49,7 +49,7 @@ def test_what_was_extracted_by_hand_is_left_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "download").exists()
 
 
-def test_an_archive_that_fills_another_ones_folder_is_extracted(tmp_path: Path) -> None:
+def test_an_archive_with_files_for_the_folder_of_another_is_extracted(tmp_path: Path) -> None:
     pack(tmp_path / "release.zip", {"seq_1/left.png": b"1"})
     pack(tmp_path / "types.zip", {"release/seq_1/types.png": b"2"})
     prepare_root(tmp_path)
@@ -71,7 +71,7 @@ def test_archives_inside_archives_are_extracted_at_once(tmp_path: Path) -> None:
         prepare_root(tmp_path / "deep")
 
 
-def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+def test_partial_folders_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     pack(tmp_path / "release.zip", {"a.txt": b"1"})
     (tmp_path / ".release.4711.partial").mkdir()
     (tmp_path / ".release.4711.partial/half.txt").write_text("")
@@ -80,7 +80,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_methods_without_bound_are_refused(tmp_path: Path, method: int) -> None:
+def test_compression_methods_without_a_size_limit_are_refused(tmp_path: Path, method: int) -> None:
     def change(info: zipfile.ZipInfo) -> None:
         info.compress_type = method
 
@@ -143,7 +143,7 @@ def test_sizes_are_bounded(tmp_path: Path) -> None:
         extract(archive, tmp_path / "out")
 
 
-def test_an_entry_that_lies_about_its_size(tmp_path: Path) -> None:
+def test_an_entry_larger_than_declared_is_refused(tmp_path: Path) -> None:
     archive = pack(tmp_path / "liar.zip", {"a.txt": b"0123456789" * 100})
     content = bytearray(archive.read_bytes())
     where = content.rindex(b"PK\x01\x02")
@@ -164,13 +164,13 @@ def test_a_directory_that_would_fill_the_memory_is_not_read(tmp_path: Path) -> N
         prepare_root(tmp_path)
 
 
-def test_names_that_differ_in_case_alone(tmp_path: Path) -> None:
+def test_names_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
     archive = pack(tmp_path / "case.zip", {"a.txt": b"1", "A.TXT": b"2"})
     with pytest.raises(InputError, match="'A.TXT' is the same as 'a.txt'"):
         extract(archive, tmp_path / "out")
 
 
-def test_encrypted_empty_and_torn_archives(tmp_path: Path) -> None:
+def test_encrypted_empty_and_damaged_archives_are_refused(tmp_path: Path) -> None:
     archive = pack(tmp_path / "x.zip", {"a.txt": b"1" * 1000})
     whole = archive.read_bytes()
     encrypted = bytearray(whole)
@@ -188,7 +188,7 @@ def test_encrypted_empty_and_torn_archives(tmp_path: Path) -> None:
 @settings(max_examples=80, deadline=None)
 @example(b"\0\0\0\0\1\0\0\2\0", 139, b"\0")  # a name that begins with a zero is none
 @given(st.binary(max_size=300), st.integers(0, 2000), st.binary(min_size=1, max_size=4))
-def test_whatever_an_archive_holds_it_is_extracted_or_refused(content: bytes, where: int, noise: bytes) -> None:
+def test_every_archive_is_extracted_or_refused(content: bytes, where: int, noise: bytes) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""EndoVis 2018 as people have it: whatever else lies in the tree, the paper's 1,996 frames are built, 1,601 / 395."""
+"""Variants of EndoVis 2018 downloads: the paper's 1,996 frames (1,601 training, 395 test) are built from each of them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ WAYS: dict[str, tuple[Any, ...]] = {
 
 
 def covering() -> list[tuple[Any, ...]]:
-    """Combinations of the ways a copy can be, few of them, in which every two ways meet."""
+    """Return few combinations of the variants of a copy, in which each two variants occur together."""
 
     def pairs(one: tuple[Any, ...]) -> set[tuple[Any, ...]]:
         return {(i, one[i], j, one[j]) for i, j in combinations(range(len(one)), 2)}
@@ -79,7 +79,7 @@ def study_of(minimal: Callable[..., dict[str, Any]], root: Path) -> Study:
 
 
 def complete(root: Path, frames: Mapping[Key, Cast], way: tuple[Any, ...], repaired: list[Key]) -> None:
-    """Put beside the releases what this way of having them holds."""
+    """Add the files of a variant to the releases."""
     _, _, repairs, tests, _ = way
     if repairs:
         write_repairs(root, frames, repaired)
@@ -95,7 +95,7 @@ def has_edition(way: tuple[Any, ...], name: str) -> bool:
 
 
 def check(collected: Collected, frames: Mapping[Key, Cast], way: tuple[Any, ...], repaired: list[Key]) -> None:
-    """See that the frames are the annotated ones, and that the notes name what is special and nothing else."""
+    """Check that the frames are the annotated ones, and that the notes name exactly the irregularities."""
     _, stapler, repairs, tests, edition = way
     assert {sample.frame_id for sample in collected.samples} == {
         f"endovis2018_seq{sequence}_frame{number:03d}" for sequence, number in frames
@@ -112,7 +112,7 @@ def check(collected: Collected, frames: Mapping[Key, Cast], way: tuple[Any, ...]
 
 
 @pytest.mark.parametrize("way", covering(), ids=str)
-def test_every_way_to_have_a_few_frames_gives_the_same_masks(
+def test_every_variant_of_a_small_copy_gives_the_same_masks(
     way: tuple[Any, ...], minimal: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     frames, repaired = few_2018(), [(1, 11), (1, 12), (5, 16)]
@@ -133,7 +133,7 @@ def files_of_tests(collected: Collected) -> list[Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("types", TYPES)
-def test_every_way_to_have_the_whole_gives_the_papers_frames(
+def test_every_variant_of_a_complete_copy_gives_the_papers_frames(
     types: str, minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -165,7 +165,7 @@ def test_every_way_to_have_the_whole_gives_the_papers_frames(
 
 
 @pytest.mark.slow
-def test_a_whole_copy_with_everything_in_it_is_built(
+def test_a_complete_copy_with_all_variants_is_built(
     minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Which mask belongs to which image, and which sequence an image is of, by names alone."""
+"""Finding the mask and the sequence of each image from names."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_names_that_mean_the_same_frame(tmp_path: Path, image: str, mask: str) -
 
 
 @pytest.mark.parametrize(("image", "mask"), [("a.png", "b.png"), ("a.png", "a1.png"), ("frame.png", "mask.png")])
-def test_names_that_do_not(tmp_path: Path, image: str, mask: str) -> None:
+def test_names_that_mean_different_frames(tmp_path: Path, image: str, mask: str) -> None:
     assert pairs(tmp_path, [image], [mask]) == {image: None}
 
 
@@ -56,7 +56,7 @@ def test_folders_keep_frames_of_one_name_apart(tmp_path: Path) -> None:
     assert pairs(tmp_path, names, names) == dict(zip(names, names, strict=True))
 
 
-def test_the_exact_name_and_png_come_first(tmp_path: Path) -> None:
+def test_the_exact_name_and_png_are_preferred(tmp_path: Path) -> None:
     assert pairs(tmp_path, ["a.jpg"], ["a.tif", "a.png", "a_mask.png"]) == {"a.jpg": "a.png"}
 
 
@@ -68,12 +68,12 @@ def test_the_exact_name_and_png_come_first(tmp_path: Path) -> None:
         (["v1/0.jpg", "v2/0.jpg"], ["0.png"], r"m/0\.png: matches .*v1/0\.jpg and .*v2/0\.jpg"),
     ],
 )
-def test_names_that_say_two_things(tmp_path: Path, images: list[str], masks: list[str], message: str) -> None:
+def test_ambiguous_names_are_refused(tmp_path: Path, images: list[str], masks: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         pairs(tmp_path, images, masks)
 
 
-def test_both_in_one_folder(tmp_path: Path) -> None:
+def test_images_and_masks_in_one_folder(tmp_path: Path) -> None:
     folder = touch(tmp_path, "a.png", "a_mask.png", "v1/images/b.png", "v1/masks/b.png", "c.png")
     found = {name: mask and mask.relative_to(folder).as_posix() for name, mask in pair_frames(folder, folder).items()}
     assert found == {"a.png": "a_mask.png", "c.png": None, "v1/images/b.png": "v1/masks/b.png"}

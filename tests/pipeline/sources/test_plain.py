@@ -1,4 +1,4 @@
-"""A dataset of one's own: the plain layout, from labels.csv to a built dataset through a study."""
+"""A dataset of your own frames, from labels.csv and a study to the built dataset."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_any_labels_csv_is_read_or_refused(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("places", [(), ("root", "images"), ("images",), ("images", "labels"), ("root", "labels")])
-def test_a_study_says_where_the_frames_lie(
+def test_a_study_names_the_folders_of_its_frames(
     minimal: Callable[..., dict[str, Any]], own: Path, places: list[str]
 ) -> None:
     study = study_of(minimal, own)
@@ -202,7 +202,7 @@ def test_a_study_of_own_frames_is_checked(
         make_study(study_of(minimal, own, **dataset))
 
 
-def test_names_of_known_kinds_are_taken(minimal: Callable[..., dict[str, Any]], own: Path) -> None:
+def test_names_of_known_kinds_cannot_be_used(minimal: Callable[..., dict[str, Any]], own: Path) -> None:
     settings = study_of(minimal, own)
     settings["datasets"]["mtlesd"] = settings["datasets"].pop("mine")
     with pytest.raises(InputError, match="datasets.mtlesd: this is the name of a known kind"):

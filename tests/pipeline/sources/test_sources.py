@@ -1,4 +1,4 @@
-"""Readers on generated trees, on their traps, and on broken input."""
+"""Readers on generated trees, on their irregularities, and on broken input."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_endovis2018_reads_the_whole_tree(trees: Path) -> None:
     assert set(seen) == set(range(8)), "every instrument type occurs"
 
 
-def test_the_generated_tree_holds_its_traps(trees: Path) -> None:
+def test_the_generated_tree_has_the_irregularities_of_real_downloads(trees: Path) -> None:
     root = trees / "endovis2018"
     assert (root / "miccai_challenge_release_2" / "miccai_challenge_release_2" / "seq_5").is_dir()
     assert (root / "miccai_challenge_release_4.zip").is_file()
@@ -98,7 +98,7 @@ def test_the_generated_tree_holds_its_traps(trees: Path) -> None:
         ({1, 2, 3, 7}, "compatible2017", "compatible2017"),
     ],
 )
-def test_id_schemes_are_told_apart(written: set[int], given: str, scheme: str) -> None:
+def test_id_schemes_are_detected(written: set[int], given: str, scheme: str) -> None:
     settled = endovis2018.settle_scheme(Path("root"), "types", given, written)
     assert settled.name == scheme and "types: ids 1" in settled.reason
 
@@ -253,7 +253,7 @@ def test_endovis2018_missing_or_broken(copy: Path) -> None:
         endovis2018.read_tree(root)
 
 
-def test_a_sequence_without_instrument_types_is_no_background(copy: Path) -> None:
+def test_a_sequence_without_instrument_types_is_not_read_as_background(copy: Path) -> None:
     """A download without the types must not be read as frames without instruments."""
     root = copy / "endovis2018"
     shutil.rmtree(next(root.rglob("seq_2/instrument_labels_2017")))
@@ -297,7 +297,7 @@ def test_the_same_frame_twice_names_both(copy: Path) -> None:
         endovis2017.read_tree(root)
 
 
-def test_of_two_type_folders_one_counts(copy: Path) -> None:
+def test_only_one_of_two_type_folders_is_used(copy: Path) -> None:
     root = copy / "endovis2018"
     expected = endovis2018.read_tree(root)
     for folder in list(root.rglob("seq_*/instrument_labels_2017")):
@@ -404,7 +404,7 @@ def test_irregular_folder_names(name: str, type_id: int) -> None:
 def test_an_instrument_that_is_not_known_is_refused() -> None:
     folder = Path("ground_truth/Chopsticks_labels")
     frame = endovis2017.Frame2017("instrument_dataset_1", 0, Path("frame000.png"), {0: [folder / "frame000.png"]})
-    with pytest.raises(InputError, match="Chopsticks_labels: the name is not that of a known instrument"):
+    with pytest.raises(InputError, match="Chopsticks_labels: the folder's name contains no known instrument"):
         endovis2017.check_typed(frame)
 
 
@@ -506,7 +506,7 @@ def test_any_text_is_read_or_refused(content: bytes) -> None:
             assert "t.txt" in str(error)
 
 
-def test_a_long_line_takes_no_time(tmp_path: Path) -> None:
+def test_a_long_line_is_read_quickly(tmp_path: Path) -> None:
     path = write_text(tmp_path / "t.txt", "What is the state of a" + " " * 1_000_000 + "b|Idle\n")
     with pytest.raises(InputError, match="expected 'What is the state of X"):
         vqla.read_states(path)
@@ -532,7 +532,7 @@ def write_xml(path: Path, body: str) -> Path:
     return write_text(path, f"<annotation><filename>f.png</filename>{body}</annotation>")
 
 
-def test_xml_says_what_the_text_says(tmp_path: Path) -> None:
+def test_xml_and_text_give_the_same_states(tmp_path: Path) -> None:
     path = write_xml(
         tmp_path / "frame000.xml",
         "<objects><name>kidney</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></objects>"
@@ -587,7 +587,9 @@ def test_editions_must_agree(trees: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "frames", "activities", "classes"), [("esd", 20, 3, 7), ("released_mtlendovis", 40, 12, 8)]
 )
-def test_released_trees_are_read_whole(trees: Path, source: str, frames: int, activities: int, classes: int) -> None:
+def test_released_trees_are_read_completely(
+    trees: Path, source: str, frames: int, activities: int, classes: int
+) -> None:
     found = released.read_tree(trees / source, source)
     assert len(found) == frames and len({frame.activity for frame in found}) == activities
     seen = {int(value) for frame in found for value in np.unique(released.class_mask(frame, source))}

@@ -34,7 +34,7 @@ def digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def test_a_seed_decides_the_tree(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_tree(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in "abc"]
     for folder, seed in zip(folders, (5, 5, 6), strict=True):
         folder.mkdir()
@@ -86,8 +86,8 @@ def _esd_classes(activity: str, scenes: int = 24) -> list[frozenset[int]]:
     return [frozenset(np.unique(mask).tolist()) - {0} for mask in masks]
 
 
-def test_esd_scenes_hold_what_belongs_to_the_activity() -> None:
-    """With or without the incision, with or without the forceps, and dissection begins with the electric knife."""
+def test_esd_scenes_have_the_classes_of_their_activity() -> None:
+    """Scenes may lack the incision or the forceps, and a dissection may begin with the electric knife."""
     assert set(_esd_classes("marking", 6)) == {frozenset({2, 3})}
     assert set(_esd_classes("injection")) == {frozenset({2, 3}), frozenset({3, 4})}
     assert set(_esd_classes("dissection")) == {frozenset({3, 4, 5}), frozenset({4, 5, 7}), frozenset({4, 5, 6, 7})}
@@ -98,14 +98,14 @@ def test_stains_and_smoke_are_in_many_esd_frames_and_not_in_all() -> None:
     for seed in range(12):
         before = np.full((96, 120, 3), 0.5, np.float32)
         after = before.copy()
-        esd_scenes._stain(after, np.random.default_rng(seed))
-        esd_scenes._smoke(after, np.random.default_rng(seed))
+        esd_scenes._paint_stains(after, np.random.default_rng(seed))
+        esd_scenes._paint_smoke(after, np.random.default_rng(seed))
         changed += bool((after != before).any())
         assert after.min() >= 0 and after.max() <= 1
     assert 6 <= changed < 12
 
 
-def test_the_test_part_of_the_demos_esd_tree_has_40_frames_of_six_videos(tmp_path: Path) -> None:
+def test_the_test_split_of_the_demos_esd_tree_has_40_frames_of_six_videos(tmp_path: Path) -> None:
     frames = load_study(ROOT / "studies/demo.yaml").raw.generate.esd_frames  # type: ignore[union-attr]
     generate_esd(tmp_path, frames, 32, 40, seed=2020)
     names = [path.stem for path in (tmp_path / "test").glob("*/image/*.png")]
@@ -126,14 +126,14 @@ def test_counts_that_do_not_fit() -> None:
         proportional_counts(ENDOVIS_COUNTS, 11, 1)
 
 
-def test_episodes_and_deal_lose_nothing() -> None:
+def test_episodes_and_divide_keep_all_frames() -> None:
     counts = {"a": 7, "b": 3}
     plan = episodes(counts, np.random.default_rng(0))
     assert sorted(plan) == ["a"] * 7 + ["b"] * 3
     assert [name for part in divide(plan, 4) for name in part] == plan
 
 
-def test_pretraining_scenes_are_of_their_own() -> None:
+def test_pretraining_scenes_are_in_no_tree() -> None:
     images, masks, activities = generate_scenes(24, 64, seed=0)
     again = generate_scenes(24, 64, seed=0)
     assert images.shape == (24, 64, 64, 3) and masks.shape == (24, 64, 64) and len(set(activities)) > 8
