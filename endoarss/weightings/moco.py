@@ -21,8 +21,8 @@ class GradientCorrection(GradientWeighting):
 
     In step k, y_t <- y_t - beta / k^beta_sigma (y_t - l_t g_t / (|g_t| + 1e-8)), starting from y = 0, and
     lambda <- P(lambda - gamma / k^gamma_sigma (Y Y^T + rho I) lambda), starting from 1 / T. The shared update is Y^T lambda.
-    By default P is the projection onto the simplex: the paper defines it so, and only then does lambda reach the shortest vector. LibMTL,
-    and therefore the authors' code, uses a softmax instead, which makes the weights more equal in each step.
+    By default P is the projection onto the simplex, as in the paper; only with it lambda reaches the shortest vector. LibMTL, and therefore
+    the authors' code, uses a softmax instead, which makes the weights more equal in each step.
 
     Args:
         beta: step size of the tracking.

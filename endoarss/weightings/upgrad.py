@@ -28,7 +28,7 @@ class UnconflictingProjection(GramWeighting):
 
 
 def _projection(gram: Tensor, task: int) -> Tensor:
-    """Return the coefficients (T,) of one gradient's projection: for each set of other tasks, those with G v = 0 at these tasks."""
+    """Return the coefficients v (T,) of one gradient's projection. For each set of other tasks, the candidate has G v = 0 there."""
     tasks = len(gram)
 
     def coefficients(subset: list[int]) -> Tensor:
