@@ -74,8 +74,8 @@ def _candidates(checkpoint: Path, search_paths: Sequence[Path], name: str) -> It
     """Yield the files to try; in each folder the file with the expected name comes first."""
     for place in [*search_paths, checkpoint.parent]:
         if place.is_dir():
-            found = (path for path in place.iterdir() if path.suffix in WEIGHTS_SUFFIXES and path.is_file())
-            files = sorted(found, key=lambda path: (path.name != name, path))
+            candidates = (path for path in place.iterdir() if path.suffix in WEIGHTS_SUFFIXES and path.is_file())
+            files = sorted(candidates, key=lambda path: (path.name != name, path))
             yield from (path for path in files[:_MAX_FILES] if path != checkpoint)
         elif place.is_file():
             yield place

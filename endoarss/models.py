@@ -237,10 +237,10 @@ def check_streams(settings: ModelSettings, backbone: Backbone, streams: Streams)
     Raises:
         SettingsError: if something is missing; the message names backbone, architecture and what is missing.
     """
-    given = len(backbone.encoders) * backbone.streams
+    provided = len(backbone.encoders) * backbone.streams
     problem = ""
-    if given != streams.count:
-        problem = f"{streams.count} stream(s), but the backbone provides {given}"
+    if provided != streams.count:
+        problem = f"{streams.count} stream(s), but the backbone provides {provided}"
     elif streams.stitched:
         if not any(isinstance(module, CrossStitch) for module in backbone.modules()):
             problem = "cross-stitch units after each stage, but the backbone has none"
@@ -248,7 +248,7 @@ def check_streams(settings: ModelSettings, backbone: Backbone, streams: Streams)
         if not any(isinstance(module, MergedLinear) for module in backbone.modules()):
             problem = "layers with a merged update, but the backbone has none"
     elif streams.owned:
-        without = [stream for stream in range(given) if not backbone.owned_parameters(stream)]
+        without = [stream for stream in range(provided) if not backbone.owned_parameters(stream)]
         if without:
             problem = f"separate adapters per stream, but stream {without[0]} of the backbone has none: the tasks would share everything"
     if problem:

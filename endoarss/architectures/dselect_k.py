@@ -153,23 +153,23 @@ class DSelectK(MultiTaskModel):
 
     def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
         super().__init__(settings, make_backbone)
-        given = self.own_settings(settings)
-        experts, k, pixels = given["experts"], given["k"], 3 * settings.input_size**2
-        self.entropy = float(given["entropy"])
+        values = self.own_settings(settings)
+        experts, k, pixels = values["experts"], values["k"], 3 * settings.input_size**2
+        self.entropy = float(values["entropy"])
         self.selectors = nn.ModuleDict()
         for task in self.tasks:
-            static = given["selector_input"] == "static"
+            static = values["selector_input"] == "static"
             self.selectors[task] = Selector(experts, k) if static else PixelSelector(experts, k, pixels)
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
         """Return both tasks, and one stream per expert."""
-        given = DSelectK.own_settings(settings)
-        if given["k"] > given["experts"]:
+        values = DSelectK.own_settings(settings)
+        if values["k"] > values["experts"]:
             raise SettingsError(
-                f"dselect_k: k {given['k']}; expected at most the number of experts, {given['experts']}."
+                f"dselect_k: k {values['k']}; expected at most the number of experts, {values['experts']}."
             )
-        return require_both_tasks(settings), Streams(count=given["experts"], shared=False, owned=True)
+        return require_both_tasks(settings), Streams(count=values["experts"], shared=False, owned=True)
 
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
         """Return each task's selection of the experts' maps."""

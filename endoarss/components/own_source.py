@@ -59,8 +59,8 @@ def _settings(node: ast.ClassDef) -> tuple[dict[str, Any], dict[str, Any]]:
         if isinstance(statement, ast.AnnAssign) and getattr(statement.target, "id", "") in declared and statement.value:
             declared[getattr(statement.target, "id", "")] = ast.literal_eval(statement.value)
         elif isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
-            given = statement.args
-            with_default = [*given.args[len(given.args) - len(given.defaults) :], *given.kwonlyargs]
-            values = [*given.defaults, *(value for value in given.kw_defaults if value is not None)]
+            parameters = statement.args
+            with_default = [*parameters.args[len(parameters.args) - len(parameters.defaults) :], *parameters.kwonlyargs]
+            values = [*parameters.defaults, *(value for value in parameters.kw_defaults if value is not None)]
             keywords = {k.arg: ast.literal_eval(value) for k, value in zip(with_default, values, strict=True)}
     return {**declared["DEFAULTS"], **keywords}, declared["BOUNDS"]

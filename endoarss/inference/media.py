@@ -92,25 +92,29 @@ def find_sources(inputs: Sequence[Path]) -> list[Source]:
     return [Source(path, name) for (path, _), name in zip(files.values(), _unique_names(files), strict=True)]
 
 
-def find_files(given: Path) -> list[Path]:
+def find_files(file_or_folder: Path) -> list[Path]:
     """Return a picture or video, or all pictures and videos below a folder, sorted. Hidden and other files in the folder are skipped.
 
     Raises:
         MediaError: if the input does not exist or is another kind of file, or the folder has no picture and no video.
     """
-    if given.is_dir():
-        files = (folder / name for folder, _, names in walk(given) for name in names if not name.startswith("."))
+    if file_or_folder.is_dir():
+        files = (
+            folder / name for folder, _, names in walk(file_or_folder) for name in names if not name.startswith(".")
+        )
         paths = sorted(path for path in files if path.suffix.lower() in PICTURES + VIDEOS)
         if not paths:
-            raise MediaError(f"{given}: no picture or video in this folder. Expected files that end in {_SUFFIXES}.")
+            raise MediaError(
+                f"{file_or_folder}: no picture or video in this folder. Expected files that end in {_SUFFIXES}."
+            )
         return paths
-    if not given.exists():
-        raise MediaError(f"{given}: no such file or folder. Expected a picture, a video, or a folder of them.")
-    if given.suffix.lower() not in PICTURES + VIDEOS:
+    if not file_or_folder.exists():
+        raise MediaError(f"{file_or_folder}: no such file or folder. Expected a picture, a video, or a folder of them.")
+    if file_or_folder.suffix.lower() not in PICTURES + VIDEOS:
         raise MediaError(
-            f"{given}: neither a picture nor a video by its name. Expected a file that ends in {_SUFFIXES}."
+            f"{file_or_folder}: neither a picture nor a video by its name. Expected a file that ends in {_SUFFIXES}."
         )
-    return [given]
+    return [file_or_folder]
 
 
 def _unique_names(files: Mapping[Path, tuple[Path, int]]) -> list[str]:

@@ -225,9 +225,9 @@ def preprocessing_of_checkpoint(path: Path) -> tuple[Preprocessing | None, str]:
     Raises:
         SettingsError: if the checkpoint cannot be read, or this version does not know its preprocessing.
     """
-    given = read_header(path).provenance.get("preprocessing")
-    if given is not None:
-        return Preprocessing.from_dict(given, str(path)), ""
+    stored = read_header(path).provenance.get("preprocessing")
+    if stored is not None:
+        return Preprocessing.from_dict(stored, str(path)), ""
     return None, (
         f"{path}: does not say how its training frames were prepared, because an earlier version wrote it. Frames are resized "
         "without cropping; crop raw EndoVis 2017 frames yourself, or train the model again."

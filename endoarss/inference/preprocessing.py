@@ -77,18 +77,18 @@ class Preprocessing:
         }
 
     @classmethod
-    def from_dict(cls, given: Any, where: str) -> Preprocessing:
+    def from_dict(cls, data: Any, where: str) -> Preprocessing:
         """Return the preprocessing that `to_dict` converted to data.
 
         Args:
-            given: JSON-like data from any source; it is checked.
+            data: JSON-like data from any source; it is checked.
             where: the file it is from, for messages.
 
         Raises:
             SettingsError: if the data is malformed, or names a rule of resizing that this version does not know.
         """
         try:
-            stored = _Stored.model_validate_json(json.dumps(given))
+            stored = _Stored.model_validate_json(json.dumps(data))
         except (ValidationError, TypeError, ValueError, RecursionError) as error:
             reason = first_error(error) if isinstance(error, ValidationError) else str(error)
             raise SettingsError(

@@ -71,9 +71,11 @@ def row_hd(truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> float:
     It therefore measures class ids, not pixels. The paper's "HD" is its mean over the images. Ignored pixels are background in both maps.
     """
     truth, prediction, _ = leave_out_ignored(truth, prediction)
-    first, second = truth.astype(np.float64), prediction.astype(np.float64)
+    true_rows, predicted_rows = truth.astype(np.float64), prediction.astype(np.float64)
     # The values are integers, so the expanded square is exact; it needs only one matrix product.
-    squares = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1)[None] - 2 * first @ second.T
+    squares = (
+        (true_rows**2).sum(axis=1)[:, None] + (predicted_rows**2).sum(axis=1)[None] - 2 * true_rows @ predicted_rows.T
+    )
     return float(np.sqrt(max(squares.min(axis=1).max(), squares.min(axis=0).max())))
 
 

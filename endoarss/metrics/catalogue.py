@@ -143,8 +143,8 @@ class Measurement:
 
 def _distances(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> Sequence[counts.Array]:
     """Return HD, HD95 and ASSD of each class."""
-    found = surface_distances(truth, prediction, classes)
-    return found.hd, found.hd95, found.assd
+    distances = surface_distances(truth, prediction, classes)
+    return distances.hd, distances.hd95, distances.assd
 
 
 def _similarity(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> Sequence[counts.Array]:

@@ -139,9 +139,9 @@ def scores_of_images(rows: Mapping[str, NDArray[Any]], classes: int) -> dict[str
     metrics = shown_metrics(Shown.IMAGE)
     of_masks = {name: values for name, values in rows.items() if not name.startswith("activity_")}
     counts = counts_of_rows(of_masks, classes, 0, {metric.needs for metric in metrics.values()})
-    found = {}
+    scores = {}
     for name, metric in metrics.items():
         score = metric.of_image or metric.whole
         if metric.needs in counts and score is not None:
-            found[name] = score(counts[metric.needs])
-    return found
+            scores[name] = score(counts[metric.needs])
+    return scores

@@ -36,15 +36,15 @@ def class_structural_similarity(
         float64 (C,), NaN for the background, for a class in neither mask, and for masks without a counted window.
     """
     truth, prediction, ignored = leave_out_ignored(truth, prediction, classes)
-    found = np.full(classes, np.nan)
+    similarity = np.full(classes, np.nan)
     height, width = truth.shape
     if min(height, width) < WINDOW:
-        return found
+        return similarity
     windows = (height - 2 * _MARGIN) * (width - 2 * _MARGIN)
     if ignored is not None:
         windows -= np.count_nonzero(_middles(ignored))
     if windows == 0:
-        return found
+        return similarity
     for index in range(1, classes):
         true_mask, predicted_mask = (truth == index).view(np.uint8), (prediction == index).view(np.uint8)
         left, top, across, down = cv2.boundingRect(true_mask | predicted_mask)
@@ -56,8 +56,8 @@ def class_structural_similarity(
         values = _of_windows(_part(true_mask, rows, columns), _part(predicted_mask, rows, columns), 1)
         if ignored is not None:
             values = values[~_middles(_part(ignored, rows, columns))]
-        found[index] = (values.sum() + windows - values.size) / windows
-    return found
+        similarity[index] = (values.sum() + windows - values.size) / windows
+    return similarity
 
 
 def _middles(mask: NDArray[Any]) -> NDArray[Any]:

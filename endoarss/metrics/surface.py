@@ -112,8 +112,8 @@ def _distances(outline: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[
 
 def _pixels(outline: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Return the positions (N, 2) of an outline's pixels, row by row; OpenCV finds them several times faster than numpy."""
-    found: NDArray[np.int32] = cv2.findNonZero(outline.view(np.uint8)).reshape(-1, 2)
-    return found
+    positions: NDArray[np.int32] = cv2.findNonZero(outline.view(np.uint8)).reshape(-1, 2)
+    return positions
 
 
 @contextmanager

@@ -25,8 +25,8 @@ def alignment(gram: Tensor) -> Tensor:
     """
     negligible = len(gram) * torch.finfo(gram.dtype).eps
     finite = gram.isfinite().all()
-    given = torch.where(finite, gram, torch.zeros_like(gram)).double()
-    weights = _for_two_tasks(given, negligible) if len(gram) == 2 else _for_any_number(given, negligible)
+    finite_gram = torch.where(finite, gram, torch.zeros_like(gram)).double()
+    weights = _for_two_tasks(finite_gram, negligible) if len(gram) == 2 else _for_any_number(finite_gram, negligible)
     return torch.where(finite, weights, math.nan).to(gram.dtype)
 
 

@@ -72,8 +72,8 @@ def _for_any_number(gram: Tensor, radius: Tensor) -> Tensor:
         raw = ones * (q.sum() + root) / ones.sum() - q
         return spread(raw / raw.sum(), face, tasks)
 
-    def value(given: Tensor) -> Tensor:
-        return given @ products + radius * ((given @ gram) * given).sum(dim=1).clamp_min(0).sqrt()
+    def value(candidates: Tensor) -> Tensor:
+        return candidates @ products + radius * ((candidates @ gram) * candidates).sum(dim=1).clamp_min(0).sqrt()
 
     faces = (face for face in subsets(range(tasks)) if face)
     ends = torch.eye(tasks, dtype=gram.dtype, device=gram.device)

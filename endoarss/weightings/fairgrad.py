@@ -75,8 +75,8 @@ def _for_any_number(cosines: Tensor, lengths: Tensor, alpha: float) -> Tensor:
     factors = lengths ** (1 / alpha - 1)
     y = factors ** (alpha / (1 + alpha))  # the solution for orthogonal gradients
     for _ in range(_STEPS_FOR_ANY_NUMBER):
-        wanted = factors * y ** (-1 / alpha)
-        step = torch.linalg.solve(cosines + (wanted / y / alpha).diag(), wanted - cosines @ y)
+        targets = factors * y ** (-1 / alpha)
+        step = torch.linalg.solve(cosines + (targets / y / alpha).diag(), targets - cosines @ y)
         # Go at most nine tenths of the way to the point where the first weight becomes 0.
         y = y + step * (0.9 / (-step / y).max().clamp_min(0.9))
     return y / lengths

@@ -40,4 +40,4 @@ def _for_any_number(gram: Tensor) -> Tensor:
         return spread(raw / raw.sum(), face, tasks)
 
     faces = (face for face in subsets(range(tasks)) if face)
-    return best_of(map(on, faces), lambda given: ((given @ gram) * given).sum(dim=1))
+    return best_of(map(on, faces), lambda candidates: ((candidates @ gram) * candidates).sum(dim=1))

@@ -54,8 +54,8 @@ class GradientCorrection(GradientWeighting):
         simplex: str = "projection",
     ) -> None:
         super().__init__(tasks, epochs)
-        given = {"beta": beta, "beta_sigma": beta_sigma, "gamma": gamma, "gamma_sigma": gamma_sigma, "rho": rho}
-        check_settings_of(GradientCorrection, "moco", {**given, "simplex": simplex})
+        numbers = {"beta": beta, "beta_sigma": beta_sigma, "gamma": gamma, "gamma_sigma": gamma_sigma, "rho": rho}
+        check_settings_of(GradientCorrection, "moco", {**numbers, "simplex": simplex})
         self.beta, self.beta_sigma = beta, beta_sigma
         self.gamma, self.gamma_sigma = gamma, gamma_sigma
         self.rho = rho

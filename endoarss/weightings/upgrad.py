@@ -38,4 +38,4 @@ def _projection(gram: Tensor, task: int) -> Tensor:
         return own - spread(inverse(gram[subset][:, subset]) @ gram[subset, task], subset, tasks)
 
     others = [index for index in range(tasks) if index != task]
-    return best_of(map(coefficients, subsets(others)), lambda given: ((given @ gram) * given).sum(dim=1))
+    return best_of(map(coefficients, subsets(others)), lambda candidates: ((candidates @ gram) * candidates).sum(dim=1))
