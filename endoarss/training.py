@@ -275,9 +275,8 @@ class _Run:
         """
         epoch = self.steps(number, where)
         check_gradients_set(self.settings.weighting, self.weighting_parameters)
-        check_all_trained(
-            self.settings.weighting, self.weighting, self.weighting_parameters
-        )  # steps may create tensors
+        # Checked again, because steps may create tensors.
+        check_all_trained(self.settings.weighting, self.weighting, self.weighting_parameters)
         row = epoch.row(self.settings.rate(number), self.device)
         with torch.no_grad():
             row |= {name: float(value) for name, value in self.model.measures(self.images).items()}
@@ -304,9 +303,8 @@ class _Run:
 
     def sum_of_norms(self) -> Tensor:
         """Return the sum of the norms of the trained parameters, a scalar that is finite only if all parameters are."""
-        return torch.stack(
-            torch._foreach_norm([p.detach() for p in (*self.parameters, *self.weighting_parameters)])
-        ).sum()
+        parameters = [p.detach() for p in (*self.parameters, *self.weighting_parameters)]
+        return torch.stack(torch._foreach_norm(parameters)).sum()
 
     def _step(self, epoch: Epoch, loaded: Batch, first: bool) -> None:
         corruption = self.settings.corruption
@@ -335,10 +333,8 @@ class _Run:
         tensors |= {f"weighting.{key}": value for key, value in self.weighting.state_dict().items()}
         tensors |= {f"of_weighting.{index}": value for index, value in enumerate(self.weighting_parameters)}
         tensors |= {f"best.{name}": value for name, value in self.best.state.items()}
-        tensors |= {
-            "random.order": self.order_generator.get_state(),
-            "random.changes": self.augmentation_generator.get_state(),
-        }
+        tensors["random.order"] = self.order_generator.get_state()
+        tensors["random.changes"] = self.augmentation_generator.get_state()
         tensors["random.cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)

@@ -39,9 +39,8 @@ class FastAdaptive(LossWeighting):
         self.rate, self.decay = rate, decay
         self.step = 0
         # x, and Adam's moments of its gradient.
-        self.logits, self.first_moment, self.second_moment = torch.zeros(
-            3, len(self.tasks), dtype=torch.float64
-        ).unbind()
+        zeros = torch.zeros(3, len(self.tasks), dtype=torch.float64)
+        self.logits, self.first_moment, self.second_moment = zeros.unbind()
         self.logs: Tensor | None = None
 
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,6 +77,5 @@ class FastAdaptive(LossWeighting):
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore the step count, x and its moments."""
         self.step = int(state["step"])
-        self.logits, self.first_moment, self.second_moment = (
-            state[name].clone() for name in ("logits", "first", "second")
-        )
+        self.logits = state["logits"].clone()
+        self.first_moment, self.second_moment = state["first"].clone(), state["second"].clone()
