@@ -173,8 +173,7 @@ def train(
         device: the device to train on.
         label: the name of the training in the progress bar and in errors.
         validate: a function that returns the model's score; it is called every `validate_every` epochs and after the last epoch.
-        choose: if true, the model ends with the parameters of the epoch with the highest score (the earliest of several); otherwise with
-            those of the last epoch.
+        choose: whether the model ends with the parameters of the epoch that scored highest (the earliest of several), or of the last epoch.
         resume: the folder of saved states, or None. An interrupted training continues from the last state; on a CPU its result has the same
             bits as without the interruption.
         observe: a function that is called with each row of the history when its epoch is complete.
