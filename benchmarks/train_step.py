@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from endoarss.architectures.hps import HardParameterSharing
-from endoarss.gradients import Trained, backward, per_task_backward
+from endoarss.gradients import TrainedParameters, backward, per_task_backward
 from endoarss.lora import Streams
 from endoarss.models import MultiTaskModel, build_model
 from endoarss.registry import BACKBONES, WEIGHTINGS
@@ -51,7 +51,7 @@ class Problem:
     """A model with a batch of random images and labels."""
 
     model: MultiTaskModel
-    trained: Trained
+    trained: TrainedParameters
     images: Tensor
     masks: Tensor
     activities: Tensor
@@ -140,7 +140,7 @@ def make_problem(
                 parameter.normal_(std=0.01)
     return Problem(
         model,
-        Trained(model),
+        TrainedParameters(model),
         torch.randn(batch, 3, size, size, device=device),
         torch.randint(len(CLASSES), (batch, size, size), device=device),
         torch.randint(len(ACTIVITIES), (batch,), device=device),

@@ -20,7 +20,7 @@ from corruptions.registry import Corruption, Image, Mask, describe, find, known
 
 BACKENDS = ("auto", "fast", "reference")
 PROFILES = ("standard", "authors_code")
-SMALLEST = 32
+SMALLEST = 32  # pixels per side of an image
 
 
 def corrupt(
@@ -35,7 +35,7 @@ def corrupt(
     field_of_view: str = "corrupt",
     **parameters: Any,
 ) -> Image:
-    """Return the corrupted image, at the size of the given one.
+    """Return the corrupted image; its size does not change.
 
     The result depends on the arguments alone: call order, threads and processes change no byte, and the caller's
     random generators are not used.
@@ -45,9 +45,9 @@ def corrupt(
         name: a name of `CORRUPTIONS`, or of a corruption that a module of yours registers.
         severity: 1 to 5.
         seed: the seed of the random details.
-        image_id: an id that the random details depend on too; all severities of one image share them. Without it they depend on the
-            pixels: the same image gets the same smoke, another image gets another smoke.
-        profile: "standard", or "authors_code": what the authors' script does, see `corruptions.authors_code`.
+        image_id: an id on which the random details depend too; all severities of one image share these details. Without an id they
+            depend on the pixels: the same image gets the same smoke, another image gets another smoke.
+        profile: "standard", or "authors_code" for what the authors' script does, see `corruptions.authors_code`.
         backend: "auto", "fast" (this package's own code) or "reference" (imagecorruptions); see `backend_of`.
         field_of_view: "corrupt", or "keep": the black area around a round view stays unchanged. It makes no difference for an image
             without such an area, see `corruptions.field_of_view`.
@@ -107,7 +107,7 @@ def sweep(image: Image, name: str, severities: Sequence[int] = SEVERITIES, **arg
         One uint8 RGB image (H, W, 3) per severity, in the order given.
 
     Raises:
-        CorruptionError: as `corrupt`.
+        CorruptionError: as for `corrupt`.
     """
     check(image, severities)
     no_mask = np.zeros((0, 0), np.uint8)
@@ -132,7 +132,7 @@ def sweep_pair(
         One pair per severity, in the order given: image uint8 RGB (H, W, 3), mask uint8 (H, W).
 
     Raises:
-        CorruptionError: as `corrupt_pair`.
+        CorruptionError: as for `corrupt_pair`.
     """
     check(image, severities)
     if not isinstance(mask, np.ndarray) or mask.dtype != np.uint8 or mask.shape != np.shape(image)[:2]:
@@ -182,7 +182,7 @@ def _sweep(
 
 
 def _scene(image: Image, mask: Mask, corruption: Corruption, surround: Surround | None) -> tuple[Image, Mask]:
-    """Return the image and mask to corrupt. If a surround stays black, optics and movement see a scene that continues behind its rim."""
+    """Return the image and mask to corrupt. If the surround stays black, blur and movement get a view that continues into it."""
     moves = corruption.move is not None
     if surround is None or not (moves or corruption.category == "blur"):
         return image, mask
@@ -231,7 +231,7 @@ def _apply(
 def portable_opencv() -> Iterator[None]:
     """Make OpenCV use its own code in this thread, within the block.
 
-    Intel's library, which OpenCV uses where it can, rounds differently from other processors.
+    Otherwise OpenCV uses Intel's library on Intel's processors, and this library rounds differently.
     """
     before = cv2.ipp.useIPP()
     cv2.ipp.setUseIPP(False)

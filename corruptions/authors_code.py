@@ -20,8 +20,8 @@ from corruptions.randomness import LEVELS, Randomness
 from corruptions.reference import reference_corrupt
 from corruptions.registry import Image
 
-SIZE = 256
-GLASS = 224
+SIZE = 256  # pixels per side of the resized image
+GLASS = 224  # pixels per side of the corner that glass_blur shuffles
 GAMMA = (1.6, 1.4, 1.2, 0.8, 0.6)
 # Strength, sigma and tilt of the elastic transform, in pixels of a 244-pixel image.
 ELASTIC = ((488.0, 170.8, 24.4), (488.0, 19.52, 48.8), (12.2, 2.44, 4.88), (17.08, 2.44, 4.88), (29.28, 2.44, 4.88))

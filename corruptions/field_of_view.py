@@ -1,4 +1,4 @@
-"""Finds the black area around an endoscope's round view, and continues the view into it if it shall stay black."""
+"""Finds the black area around an endoscope's round view; for corruptions that leave this area black, continues the view into it."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def black_surround(image: NDArray[np.uint8]) -> Surround | None:
 def _has_rim(largest: NDArray[np.uint8], surround: Surround) -> bool:
     """Return whether the surround is flat up to the view, and the view becomes bright at once."""
     near = max(3, round(_NEAR * min(surround.shape)))
-    without, within = _distance(surround), _distance(~surround)
+    in_surround, in_view = _distance(surround), _distance(~surround)
     rings = [
         largest[(distance >= k * near) & (distance < (k + 1) * near)]
-        for distance, k in ((without, 1), (within, 1), (within, 2))
+        for distance, k in ((in_surround, 1), (in_view, 1), (in_view, 2))
     ]
     if not all(ring.size for ring in rings):
         return False
@@ -84,7 +84,7 @@ def _is_convex(view: Surround) -> bool:
 
 
 def continued(pixels: NDArray[np.uint8], surround: Surround) -> NDArray[np.uint8]:
-    """Return an image or mask whose view continues beyond the rim with its nearest pixels, so that blur and movement pull no black in.
+    """Return an image or mask whose view continues beyond the rim with its nearest pixels, so that blur brings no black into the view.
 
     Args:
         pixels: uint8 (H, W, 3) or (H, W).
@@ -93,7 +93,7 @@ def continued(pixels: NDArray[np.uint8], surround: Surround) -> NDArray[np.uint8
     Returns:
         A copy, uint8 of the same shape.
     """
-    # The outermost pixels of the view are half black themselves.
+    # The outermost pixels of the view are not used, because they are half black themselves.
     inner = _distance(~surround) > max(3, round(_NEAR * min(surround.shape)))
     if not inner.any():
         return pixels.copy()

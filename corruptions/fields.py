@@ -31,9 +31,9 @@ def enlarge(field: Field, height: int, width: int) -> Field:
     return result
 
 
-def _neighbours(count: int, wanted: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Field]:
-    """Return, for each of the `wanted` positions, the indices of the two nearest of `count` pixel centres and the weight of the second."""
-    places = np.clip((np.arange(wanted) + 0.5) * (count / wanted) - 0.5, 0, count - 1)
+def _neighbours(count: int, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Field]:
+    """Return the two nearest of `count` pixel centres for each of `length` positions: their indices, and the weight of the second."""
+    places = np.clip((np.arange(length) + 0.5) * (count / length) - 0.5, 0, count - 1)
     first = places.astype(np.int64)
     return first, np.minimum(first + 1, count - 1), (places - first).astype(np.float32)
 
@@ -61,7 +61,7 @@ def _enlarge(
 def fractal_noise(
     randomness: Randomness, height: int, width: int, cells: int, octaves: int, gain: float = 0.5
 ) -> Field:
-    """Return a sum of smooth noises with `cells`, 2 `cells`, ... bumps per side: zero mean, unit deviation, float32 (H, W).
+    """Return a sum of smooth noises with `cells`, 2 `cells`, 4 `cells`, ... bumps per side: zero mean, unit deviation, float32 (H, W).
 
     The lattices do not depend on the size, so two resolutions of one image get the same field.
     """
@@ -75,12 +75,12 @@ def fractal_noise(
     return total
 
 
-def _cubic(count: int, wanted: int) -> tuple[NDArray[np.int64], Field]:
-    """Return the four neighbours of each of the `wanted` positions among `count` pixel centres, and their weights (wanted, 4).
+def _cubic(count: int, length: int) -> tuple[NDArray[np.int64], Field]:
+    """Return the four neighbours of each of `length` positions among `count` pixel centres, and their weights (length, 4).
 
     Indices beyond the border are clipped to it. The weights are Keys' cubic (1981, a = -3/4).
     """
-    places = (np.arange(wanted) + 0.5) * (count / wanted) - 0.5
+    places = (np.arange(length) + 0.5) * (count / length) - 0.5
     around = np.floor(places).astype(np.int64)[:, None] + np.arange(-1, 3)
     distance = np.abs(places[:, None] - around)
     near = (1.25 * distance - 2.25) * distance**2 + 1

@@ -38,17 +38,25 @@ def gaussian(pixels: NDArray, sigma: float | tuple[float, float], border: Border
 
 
 def separable(pixels: NDArray, down: Field, across: Field, border: Border) -> Field:
-    """Filter by symmetric kernels along the height and the width, each given from its centre on; return float32, same shape."""
+    """Filter by symmetric kernels along the height and the width; return float32, same shape.
+
+    Args:
+        pixels: uint8 or float32 (H, W) or (H, W, C).
+        down: half of the kernel along the height, centre first.
+        across: half of the kernel along the width, centre first.
+        border: how the image continues beyond its border.
+    """
     height, width = pixels.shape[:2]
     volume = np.ascontiguousarray(pixels).reshape(height, width, -1)
     result = np.empty(volume.shape, np.float32)
-    rows, columns = beyond(height, len(down) - 1, border), beyond(width, len(across) - 1, border)
+    rows = padded_indices(height, len(down) - 1, border)
+    columns = padded_indices(width, len(across) - 1, border)
     _separable(volume.reshape(height, -1), volume.shape[2], down, across, rows, columns, result.reshape(height, -1))
     return result.reshape(pixels.shape)
 
 
-def beyond(count: int, reach: int, border: Border) -> NDArray[np.int64]:
-    """Return the index of the pixel (of `count`) that stands at each position from -reach to count - 1 + reach."""
+def padded_indices(count: int, reach: int, border: Border) -> NDArray[np.int64]:
+    """Return the index of the pixel at each position from -reach to count - 1 + reach, for a side of `count` pixels."""
     places = np.arange(-reach, count + reach)
     if border == "nearest":
         return np.clip(places, 0, count - 1)
@@ -127,7 +135,7 @@ def weighted_shifts(image: NDArray[np.uint8], shifts: NDArray[np.int64], weights
     """
     height, width, channels = image.shape
     reach = np.abs(shifts).max(axis=0, initial=0)
-    rows, columns = beyond(height, int(reach[0]), border), beyond(width, int(reach[1]), border)
+    rows, columns = padded_indices(height, int(reach[0]), border), padded_indices(width, int(reach[1]), border)
     result = np.zeros((height, width * channels), np.float32)
     padded = image[:, columns].reshape(height, -1)
     _weighted_shifts(padded, rows, shifts[:, 0] + reach[0], (shifts[:, 1] + reach[1]) * channels, weights, result)

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from corruptions.errors import CorruptionError
-from corruptions.registry import is_projects, known
+from corruptions.registry import is_built_in, known
 
 
 def add_own_modules(modules: Sequence[str]) -> None:
@@ -20,7 +20,7 @@ def add_own_modules(modules: Sequence[str]) -> None:
         CorruptionError: if a module cannot be imported (the message gives file, line and error), or registers no corruption.
     """
     for module in modules:
-        fresh = module not in sys.modules
+        is_new = module not in sys.modules
         before, path = known(), list(sys.path)
         sys.path.append(str(Path.cwd()))
         try:
@@ -30,15 +30,15 @@ def add_own_modules(modules: Sequence[str]) -> None:
             raise CorruptionError(f"--components {module}: {_fault(error)}") from None
         finally:
             sys.path[:] = path
-        if fresh and known() == before:
+        if is_new and known() == before:
             raise CorruptionError(
                 f'--components {module}: registers no corruption; expected @register_corruption("name", "category") in it.'
             )
 
 
 def own_corruptions() -> tuple[str, ...]:
-    """Return the names of the known corruptions that are not part of this project."""
-    return tuple(name for name in known() if not is_projects(name))
+    """Return the names of the known corruptions that users registered."""
+    return tuple(name for name in known() if not is_built_in(name))
 
 
 def sources_sha256(modules: Sequence[str]) -> dict[str, str]:
@@ -52,8 +52,8 @@ def _fault(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}."
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    theirs = [frame for frame in frames if not Path(frame.filename).is_relative_to(Path(__file__).parent)]
-    where = f"{theirs[-1].filename}, line {theirs[-1].lineno}: " if theirs else ""
+    users_frames = [frame for frame in frames if not Path(frame.filename).is_relative_to(Path(__file__).parent)]
+    where = f"{users_frames[-1].filename}, line {users_frames[-1].lineno}: " if users_frames else ""
     if isinstance(error, ModuleNotFoundError) and not where:
         return f"{error.msg}. It was searched for on the Python path and in the working directory."
     return f"{where}{message}."

@@ -1,7 +1,7 @@
-"""Reads images and masks for this command and for the pipeline; a file is read correctly or refused.
+"""Reads images and masks for the command `corruptions` and for the pipeline; a file is read correctly or refused.
 
-The content is determined from the file's own bytes. Libraries silently return the upper 8 bits of 16-bit channels, stretch grey of few
-bits to 0..255, and return the first of several images. Here such a file is read as what it means, or refused with a description.
+The format is recognised by the file's bytes, not by its suffix. Libraries silently return the upper 8 bits of 16-bit channels, stretch
+grey of fewer bits to 0..255, and return the first of several images. Here such a file is read correctly, or refused with a description.
 
 - Images are RGB with 8 bits per channel. Grey and palette images become RGB, alpha is dropped. The EXIF orientation is applied, because
   viewers and annotation tools show the image so.
@@ -77,7 +77,7 @@ _CONTENTS = {
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of an image file says.
+    """The header of an image file.
 
     Attributes:
         format: PNG, JPEG, BMP, TIFF or WEBP.
@@ -107,9 +107,9 @@ class Header:
 
 
 def read_header(path: Path, formats: Sequence[str] = FORMATS) -> Header:
-    """Return what a file holds, without decoding it. An orientation that a PNG stores after its pixels is not seen.
+    """Return the header of an image file, without decoding the pixels. An orientation that a PNG stores after its pixels is not found.
 
-    Errors of this module say what is wrong; the caller adds the file's name.
+    Errors of this module do not contain the file's name; the caller adds it.
 
     Raises:
         CorruptionError: if the file is missing, is not a regular file, is not an image of these formats, is too large, or holds several
@@ -129,7 +129,7 @@ def check_image(header: Header) -> None:
 
 
 def check_mask(header: Header) -> None:
-    """Raise CorruptionError unless a file with this header can be read as a mask. Values above 255 are found only on reading."""
+    """Raise CorruptionError unless a file with this header can be read as a mask. Only reading its pixels finds values above 255."""
     expected = "expected a mask of ids in a PNG: grey of at most 8 bits, or a palette"
     if header.format != "PNG":
         lossy = " JPEG changes values, so save the mask again from its source." if header.format == "JPEG" else ""
@@ -226,7 +226,7 @@ def _decoded(path: Path, check: Callable[[Header], None]) -> tuple[ImageFile, He
 
 @contextmanager
 def _opened(path: Path, formats: Sequence[str]) -> Iterator[tuple[ImageFile, Header]]:
-    """Yield an image that is not decoded yet, and its header; an error of a decoder within the block becomes an error about the file."""
+    """Yield an image that is not decoded yet, and its header. Errors of decoders within the block become CorruptionError."""
     try:
         stream = open_regular(path)
     except FileNotFoundError:
@@ -243,7 +243,9 @@ def _opened(path: Path, formats: Sequence[str]) -> Iterator[tuple[ImageFile, Hea
             start = stream.read(32)
             stream.seek(0)
             picture = Image.open(stream, formats=tuple(formats))
-            picture.info.pop("transparency", None)  # alpha is left out; converting a palette would warn of it
+            picture.info.pop(
+                "transparency", None
+            )  # alpha is dropped; converting a palette would print a warning about it
             yield picture, _header(picture, start)
     except CorruptionError:
         raise
@@ -254,7 +256,7 @@ def _opened(path: Path, formats: Sequence[str]) -> Iterator[tuple[ImageFile, Hea
 
 
 def _holds_several(picture: ImageFile) -> bool:
-    """Return whether a second image follows the first. A TIFF's images are not counted, because finding each starts from the beginning."""
+    """Return whether a file holds several images. The images of a TIFF are not counted, because finding each starts at the first."""
     if picture.format != "TIFF":
         return int(getattr(picture, "n_frames", 1)) != 1
     try:

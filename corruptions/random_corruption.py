@@ -19,8 +19,8 @@ from corruptions.registry import STANDARD, Image, Mask
 class RandomCorruption:
     """A transform that corrupts an image with some probability, by one of several corruptions at one of several severities.
 
-    In a worker of torch's DataLoader, the worker's seed takes part in each draw: two workers, and two epochs, draw different numbers. A
-    run repeats if `seed`, the loader's seed (`torch.manual_seed`, or its `generator`) and the number of workers are the same.
+    In a worker of torch's DataLoader, each draw also depends on the worker's seed, so two workers, and two epochs, draw different numbers.
+    Two runs draw the same numbers if `seed`, the loader's seed (`torch.manual_seed` or its `generator`) and number of workers agree.
 
     Args:
         corruptions: names, categories of the nineteen, or `standard` for all nineteen.
@@ -52,7 +52,7 @@ class RandomCorruption:
         self._random: Randomness
 
     def __call__(self, image: Any, mask: Any = None) -> Any:
-        """Return the image, corrupted or not; if the corruption moves pixels, the mask moves with them.
+        """Return the image, corrupted or not. If the corruption moves pixels, the mask moves with them. The arguments are not changed.
 
         Args:
             image: RGB with 8 bits per channel, at least 32 pixels per side: a numpy array (H, W, 3), a torch tensor (3, H, W) as in
@@ -60,7 +60,7 @@ class RandomCorruption:
             mask: 8-bit class ids (H, W), of any of the same kinds, or None.
 
         Returns:
-            The image, or the image and the mask if a mask is given; of the same kind, shape and device. The arguments are not changed.
+            The image, or the image and the mask if a mask is given, of the same kind, shape and device as the arguments.
 
         Raises:
             CorruptionError: if image or mask cannot be used.
@@ -118,8 +118,10 @@ def _pixels(given: Any) -> tuple[Image, Callable[[Image], Any]]:
     if isinstance(given, Pictures.Image):
         return np.asarray(given), Pictures.fromarray
     if hasattr(given, "new_tensor"):
-        array = _of_tensor(given, "image", 3)
-        return np.ascontiguousarray(array.transpose(1, 2, 0)), lambda pixels: _like(given, pixels.transpose(2, 0, 1))
+        array = _array_of_tensor(given, "image", 3)
+        return np.ascontiguousarray(array.transpose(1, 2, 0)), lambda pixels: _tensor_like(
+            given, pixels.transpose(2, 0, 1)
+        )
     raise CorruptionError(
         f"an image of type {type(given).__name__}; expected a numpy array, a torch tensor or a PIL image."
     )
@@ -134,8 +136,8 @@ def _ids(given: Any, image: Image) -> tuple[Mask, Callable[[Mask], Any]]:
     if isinstance(given, Pictures.Image):
         return np.asarray(given), Pictures.fromarray
     if hasattr(given, "new_tensor"):
-        array = _of_tensor(given, "mask", given.ndim)
-        return array.reshape(image.shape[:2]) if array.size == image[..., 0].size else array, lambda ids: _like(
+        array = _array_of_tensor(given, "mask", given.ndim)
+        return array.reshape(image.shape[:2]) if array.size == image[..., 0].size else array, lambda ids: _tensor_like(
             given, ids.reshape(given.shape)
         )
     raise CorruptionError(
@@ -143,7 +145,7 @@ def _ids(given: Any, image: Image) -> tuple[Mask, Callable[[Mask], Any]]:
     )
 
 
-def _of_tensor(given: Any, kind: str, dimensions: int) -> np.ndarray:
+def _array_of_tensor(given: Any, kind: str, dimensions: int) -> np.ndarray:
     """Return a tensor as a numpy array; raise CorruptionError unless its type and dimensions are as expected."""
     array = np.asarray(given.detach().cpu())
     if array.dtype != np.uint8 or array.ndim != dimensions:
@@ -154,7 +156,7 @@ def _of_tensor(given: Any, kind: str, dimensions: int) -> np.ndarray:
     return array
 
 
-def _like(given: Any, array: np.ndarray) -> Any:
+def _tensor_like(given: Any, array: np.ndarray) -> Any:
     """Return an array as a tensor of the same class (torchvision's Image and Mask are tensors) and device as the given one."""
     result = given.clone()
     result[...] = given.new_tensor(np.ascontiguousarray(array))

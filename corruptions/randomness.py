@@ -9,30 +9,29 @@ from functools import cache, cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-LEVELS = 1 << 16
+LEVELS = 1 << 16  # the number of different values of `Randomness.bits`
 
 
 class Randomness:
-    """The random numbers of one (seed, name, image_id). The severity has no part in them, so severities share their details.
+    """The random numbers of one seed, corruption and image. They do not depend on the severity, so all severities share random details.
 
     The numbers come from the raw bits of Philox, a counter-based generator (Salmon et al. 2011). numpy promises that these bits never
-    change; it does not promise so for what it derives from them (normal numbers, integers).
+    change. It makes no such promise for the normal numbers and integers that it derives from them.
 
     Args:
         seed: the seed.
         name: the corruption.
-        image_id: a text, or a function that returns one, which is called when the first number is drawn.
+        image_id: the id of the image, or a function that returns it and is called when the first number is drawn.
     """
 
     def __init__(self, seed: int, name: str, image_id: str | Callable[[], str]) -> None:
-        self._about = seed, name, image_id
+        self._seed, self._name, self._image_id = seed, name, image_id
 
     @cached_property
     def key(self) -> int:
         """Return the 128 bits that decide all random numbers."""
-        seed, name, given = self._about
-        image_id = given if isinstance(given, str) else given()
-        key = hashlib.sha256(f"{seed}\0{name}\0{image_id}".encode("utf-8", "surrogatepass")).digest()
+        image_id = self._image_id if isinstance(self._image_id, str) else self._image_id()
+        key = hashlib.sha256(f"{self._seed}\0{self._name}\0{image_id}".encode("utf-8", "surrogatepass")).digest()
         return int.from_bytes(key[:16], "little")
 
     @cached_property

@@ -21,7 +21,7 @@ Mask = NDArray[np.uint8]
 STANDARD = "standard"
 """The word that stands for the nineteen corruptions of the paper in a list of names."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
-_RESERVED = (STANDARD, "clean")  # they have a meaning in lists and as folders
+_RESERVED = (STANDARD, "clean")  # words with a meaning in lists of names and in the output folder
 
 
 def _no_preparation(image: Image, randomness: Randomness) -> None:
@@ -55,7 +55,7 @@ class Corruption:
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a corruption without importing its module.
+    """The properties of a corruption that are known without importing its module.
 
     Attributes:
         name: the name in tables.
@@ -112,12 +112,12 @@ def register_corruption(
 
 
 def known() -> tuple[str, ...]:
-    """Return the names of all corruptions: the project's in any order, then those of a user."""
+    """Return the names of all corruptions, in no particular order."""
     return tuple(dict.fromkeys((*REGISTERED, *_DESCRIBED)))
 
 
 def find(name: str) -> Corruption:
-    """Return a corruption by name; import the user's module if it was only described so far."""
+    """Return a corruption by name; import the module that registers it if it was only described so far."""
     if name not in REGISTERED:
         importlib.import_module(_DESCRIBED[name].module)
     return REGISTERED[name]
@@ -140,7 +140,7 @@ def add_described(description: Description) -> None:
     other = describe(description.name).module if description.name in known() else description.module
     if other != description.module and description.name in (
         *_DESCRIBED,
-        *(name for name in REGISTERED if is_projects(name)),
+        *(name for name in REGISTERED if is_built_in(name)),
     ):
         raise CorruptionError(
             f"{description.module}: the corruption {description.name!r} is already registered by {other}."
@@ -148,12 +148,16 @@ def add_described(description: Description) -> None:
     _DESCRIBED[description.name] = description
 
 
-def is_projects(name: str) -> bool:
-    """Return whether a registered corruption belongs to this project."""
+def is_built_in(name: str) -> bool:
+    """Return whether a corruption is registered by this package, not by a user."""
     return name in REGISTERED and REGISTERED[name].apply.__module__.startswith(f"{__package__}.operators.")
 
 
 def describe_own(module: str) -> dict[str, dict[str, Any]]:
-    """Return the descriptions of all corruptions of users, by name and ready for JSON; those described before keep their module."""
-    users = [name for name in REGISTERED if not is_projects(name)]
+    """Return the descriptions of all corruptions that users registered, as JSON-like data by name.
+
+    Args:
+        module: the user's module that was imported last; it becomes the module of corruptions that have no description yet.
+    """
+    users = [name for name in REGISTERED if not is_built_in(name)]
     return {name: vars(describe(name)) | ({} if name in _DESCRIBED else {"module": module}) for name in users}

@@ -34,8 +34,8 @@ def check_regular(path: Path) -> None:
 
 
 def _descriptor(path: str, _: int) -> int:
-    # Without O_NONBLOCK, opening a pipe blocks until somebody writes to it. O_NOCTTY: a terminal must not control this process.
     """Open a path without blocking, and return its descriptor if it is a regular file."""
+    # Without O_NONBLOCK, opening a pipe blocks until somebody writes to it. With O_NOCTTY, a terminal does not control this process.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as error:

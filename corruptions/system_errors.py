@@ -14,19 +14,19 @@ SHARED_MEMORY = "/dev/shm"
 READER_GONE = 141
 """Exit status of a command whose output is no longer read, as in `list | head`."""
 
-_OUTPUT = "standard output"
-_UNNAMED = "standard output, or a file that a library wrote without its name"
-_AGAIN = "Free some space, and run the same command again."
+_STANDARD_OUTPUT = "standard output"
+_UNKNOWN_FILE = "standard output, or a file that a library wrote without its name"
+_FREE_SPACE = "Free some space, and run the same command again."
 _PERMISSION = (
     "this user has no permission for it",
     "Check the owner and the permissions of it and of the folders above it (ls -ld).",
 )
-_GONE = ("its file system does not respond", "Check that it is mounted, and run the same command again.")
-_OPEN = ("too many files are open", "Raise the limit (ulimit -n 4096), or use fewer processes (--workers).")
-# Reason and remedy by the system's error number. Other numbers get the system's own words.
-_KNOWN = {
-    errno.ENOSPC: ("its disk is full", _AGAIN),
-    errno.EDQUOT: ("this user's quota on its disk is used up", _AGAIN),
+_NOT_RESPONDING = ("its file system does not respond", "Check that it is mounted, and run the same command again.")
+_TOO_MANY_OPEN = ("too many files are open", "Raise the limit (ulimit -n 4096), or use fewer processes (--workers).")
+# Reason and remedy by the system's error number. For other numbers, messages have the system's own text.
+_REASONS_AND_REMEDIES = {
+    errno.ENOSPC: ("its disk is full", _FREE_SPACE),
+    errno.EDQUOT: ("this user's quota on its disk is used up", _FREE_SPACE),
     errno.EROFS: ("its disk is mounted read-only", "Mount it for writing, or choose another folder."),
     errno.EACCES: _PERMISSION,
     errno.EPERM: _PERMISSION,
@@ -36,8 +36,8 @@ _KNOWN = {
         "Check the limit of this shell (ulimit -f) and that of the file system.",
     ),
     errno.ENAMETOOLONG: ("the name is too long for the file system", "Choose shorter names."),
-    errno.EMFILE: _OPEN,
-    errno.ENFILE: _OPEN,
+    errno.EMFILE: _TOO_MANY_OPEN,
+    errno.ENFILE: _TOO_MANY_OPEN,
     errno.ENOENT: ("missing", ""),
     errno.ENOTDIR: ("a part of this path is a file", "Expected a folder."),
     errno.EISDIR: ("a folder", "Expected a file."),
@@ -45,14 +45,14 @@ _KNOWN = {
     errno.ENOTEMPTY: ("not empty", "If another process is writing there, wait for it and run the same command again."),
     errno.EBUSY: ("in use", "Find the process that uses it, and run the same command again."),
     errno.ELOOP: ("its symbolic links form a circle", "Check where they lead (ls -l)."),
-    errno.ESTALE: _GONE,
-    errno.ENODEV: _GONE,
-    errno.ENXIO: _GONE,
-    errno.ENOTCONN: _GONE,
-    errno.ETIMEDOUT: _GONE,
+    errno.ESTALE: _NOT_RESPONDING,
+    errno.ENODEV: _NOT_RESPONDING,
+    errno.ENXIO: _NOT_RESPONDING,
+    errno.ENOTCONN: _NOT_RESPONDING,
+    errno.ETIMEDOUT: _NOT_RESPONDING,
 }
-# Errors of write(), which do not name the file.
-_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ESTALE, errno.ENODEV)
+# Errors that write() raises without the name of the file.
+_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ESTALE, errno.ENODEV)
 _NO_FILES_LEFT = (
     "its disk cannot hold more files, whatever their size (df -i)",
     "Delete files that are not needed, and run the same command again.",
@@ -65,34 +65,34 @@ _SHARED_MEMORY = (
 
 
 def explained(error: OSError, missing: str = "") -> str:
-    """Return one or two sentences: which file, why not, what to do.
+    """Return one or two sentences: which file, what is wrong with it, and what to do.
 
     Args:
         error: an error of the system.
         missing: what to do if the file does not exist.
     """
-    place, number = _place(error), error.errno
+    file, number = _file_of(error), error.errno
     words = error.strerror or str(error) or type(error).__name__
-    if number not in _KNOWN:
-        return f"{place}: {words}." if place else f"{words.rstrip('.')}."
+    if number not in _REASONS_AND_REMEDIES:
+        return f"{file}: {words}." if file else f"{words.rstrip('.')}."
     usual = os.strerror(number)
-    if not place:
+    if not file:
         # A text other than the usual one says more than the error number.
         if words != usual:
             return f"{words.rstrip('.')}."
-        place = _UNNAMED
-    reason, remedy = _KNOWN[number]
-    if place == SHARED_MEMORY:
+        file = _UNKNOWN_FILE
+    reason, remedy = _REASONS_AND_REMEDIES[number]
+    if file == SHARED_MEMORY:
         reason, remedy = _SHARED_MEMORY
-    elif number == errno.ENOSPC and _has_bytes_left(Path(place)):
+    elif number == errno.ENOSPC and _has_bytes_left(Path(file)):
         reason, remedy = _NO_FILES_LEFT
     elif number == errno.ENOENT:
-        return f"{place}: missing. {missing}".rstrip()
-    return f"{place}: {reason} ({usual}). {remedy}"
+        return f"{file}: missing. {missing}".rstrip()
+    return f"{file}: {reason} ({usual}). {remedy}"
 
 
 def reader_is_gone(error: OSError) -> bool:
-    """Return whether standard output is no longer read; then further output is dropped, and no message is needed."""
+    """Return whether an error means that standard output is no longer read. If so, drop further output; no message is needed."""
     if isinstance(error, BrokenPipeError):
         _drop_output()
         return True
@@ -101,7 +101,7 @@ def reader_is_gone(error: OSError) -> bool:
 
 @contextmanager
 def named(path: Path, unfinished: Path | None = None) -> Iterator[None]:
-    """Add the file's name to errors of the block that lack it; write(), and so most libraries, does not name the file.
+    """Add the file's name to errors of the block that lack it, because errors of write() do not name the file.
 
     Args:
         path: the file that the block writes.
@@ -114,7 +114,7 @@ def named(path: Path, unfinished: Path | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         given: Any = error.filename
-        if given is None and error.errno in _OF_WRITING:
+        if given is None and error.errno in _WRITE_ERRORS:
             error.filename = str(path)
         elif (
             unfinished is not None and isinstance(given, (str, os.PathLike)) and Path(given).is_relative_to(unfinished)
@@ -125,7 +125,7 @@ def named(path: Path, unfinished: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def shared_memory_named() -> Iterator[None]:
-    """Add the name of the shared memory to errors of locks and queues between processes, which lie there and name nothing.
+    """Add the folder of shared memory to errors of locks and queues between processes, which are stored there and name no file.
 
     Raises:
         OSError: the error of the block, with a name.
@@ -133,16 +133,16 @@ def shared_memory_named() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno in (*_OF_WRITING, errno.EACCES, errno.EPERM, errno.ENOENT):
+        if error.filename is None and error.errno in (*_WRITE_ERRORS, errno.EACCES, errno.EPERM, errno.ENOENT):
             error.filename = SHARED_MEMORY
         raise
 
 
-def _place(error: OSError) -> str:
-    """Return the file that an error names, or standard output if that cannot be written."""
+def _file_of(error: OSError) -> str:
+    """Return the file that an error names, or "standard output" if that cannot be written; otherwise an empty string."""
     if error.filename is not None:
         return os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else str(error.filename)
-    return _OUTPUT if error.errno in _OF_WRITING and _output_is_refused() else ""
+    return _STANDARD_OUTPUT if error.errno in _WRITE_ERRORS and _output_is_refused() else ""
 
 
 def _output_is_refused() -> bool:
@@ -160,7 +160,7 @@ def _output_is_refused() -> bool:
 
 
 def _drop_output() -> None:
-    """Redirect standard output to nowhere; otherwise Python would write to it once more on exit and print a traceback."""
+    """Redirect standard output to the null device; otherwise Python would write to it once more on exit and print a traceback."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

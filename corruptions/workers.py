@@ -22,7 +22,9 @@ from corruptions.system_errors import shared_memory_named
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD = 4  # queued items per worker: enough to occupy it, and few enough that memory use does not grow with the items
+_QUEUED_PER_WORKER = (
+    4  # queued items per worker: enough to occupy it, and few enough that memory use does not grow with the items
+)
 
 
 def ordered_results(
@@ -41,7 +43,7 @@ def ordered_results(
     """
     workers = min(workers, len(items))
     with processes(workers if workers > 1 else 0) as pool:
-        yield from in_order(pool, function, items, workers * _AHEAD)
+        yield from in_order(pool, function, items, workers * _QUEUED_PER_WORKER)
 
 
 @contextmanager
@@ -56,13 +58,13 @@ def processes(count: int) -> Iterator[Executor]:
         OSError: if there is no shared memory for the locks of the pool.
     """
     if count == 0:
-        yield _Here()
+        yield _InThisProcess()
         return
-    # Fresh processes, because a fork would copy the state of this process's threads.
+    # New processes, because a fork would copy the state of this process's threads.
     context = multiprocessing.get_context("spawn")
-    leash, holder = context.Pipe(duplex=False)
+    read_end, write_end = context.Pipe(duplex=False)
     with shared_memory_named():
-        pool = _Pool(count, context, initializer=_begin, initargs=(leash,))
+        pool = _Pool(count, context, initializer=_prepare_worker, initargs=(read_end,))
     complete = False
     try:
         yield pool
@@ -73,10 +75,10 @@ def processes(count: int) -> Iterator[Executor]:
         ) from None
     finally:
         if not complete:
-            holder.close()
+            write_end.close()
         pool.shutdown(wait=True, cancel_futures=True)
-        holder.close()
-        leash.close()
+        write_end.close()
+        read_end.close()
 
 
 def in_order(
@@ -84,7 +86,7 @@ def in_order(
 ) -> Generator[Result, None, None]:
     """Yield function(item) for each item, in order, while the pool works on up to `ahead` further items."""
     waiting: deque[Future[Result]] = deque()
-    ahead = 0 if isinstance(pool, _Here) else ahead
+    ahead = 0 if isinstance(pool, _InThisProcess) else ahead
     for item in items:
         waiting.append(pool.submit(function, item))
         if len(waiting) > ahead:
@@ -94,14 +96,14 @@ def in_order(
 
 
 class _Pool(ProcessPoolExecutor):
-    """A pool that starts its processes, which happens on submission, so that Ctrl-C never reaches them."""
+    """A pool whose processes Ctrl-C never reaches. It starts them when calls are submitted."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         with _no_interrupt():
             return super().submit(function, *arguments, **named)
 
 
-class _Here(Executor):
+class _InThisProcess(Executor):
     """An executor that runs each call at once in this process."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
@@ -112,7 +114,7 @@ class _Here(Executor):
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Block Ctrl-C within the block. A process that is started there never receives it, so only this process handles it."""
+    """Block Ctrl-C within the block. A process that is started in the block never receives Ctrl-C, so only this process handles it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -120,13 +122,13 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(leash: Connection) -> None:
+def _prepare_worker(read_end: Connection) -> None:
     """Prepare a worker process: one OpenCV thread, and a thread that ends the process with its parent."""
     cv2.setNumThreads(1)
-    threading.Thread(target=_end_with, args=(leash,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(read_end,), daemon=True).start()
 
 
-def _end_with(leash: Connection) -> None:
-    """End this process when the other end of the pipe is closed, which also happens when its holder is killed."""
-    leash.poll(None)
+def _end_with_parent(read_end: Connection) -> None:
+    """End this process when the other end of the pipe is closed, which also happens when the parent is killed."""
+    read_end.poll(None)
     os._exit(1)

@@ -62,18 +62,18 @@ class AugmentationSettings:
                 raise SettingsError(f"augmentation: {name} {value}; expected a number from 0 to {highest}.")
 
     @property
-    def anything(self) -> bool:
+    def is_on(self) -> bool:
         """Whether any augmentation is on."""
         return any(vars(self).values())
 
 
 def corrupt_images(batch: Batch, corruption: ImageCorruption, generator: torch.Generator) -> Batch:
-    """Return a copy of a batch in which some images are corrupted. The work is done on the CPU; a GPU has to wait for these images.
+    """Return a copy of a batch in which some images are corrupted. The CPU corrupts them, and a GPU has to wait for it.
 
     Args:
-        batch: images that were not changed before, so that their values are whole numbers.
+        batch: images that no augmentation has changed yet, so that their values are whole numbers.
         corruption: the function that corrupts an image, and the probability.
-        generator: a generator on the CPU; the number of values drawn from it does not depend on which images are corrupted.
+        generator: a generator on the CPU. The number of values that are drawn from it does not depend on which images are corrupted.
 
     Returns:
         The new batch, on the same device.
@@ -103,7 +103,7 @@ def augment(batch: Batch, settings: AugmentationSettings, generator: torch.Gener
     Returns:
         The new batch, or `batch` itself if no augmentation is on.
     """
-    if not settings.anything:
+    if not settings.is_on:
         return batch
     count, device = len(batch.images), batch.images.device
     draws = upload(torch.rand(6, count, generator=generator), device)

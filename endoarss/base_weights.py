@@ -42,24 +42,24 @@ def find_base_weights(settings: BackboneSettings, checkpoint: Path, search_paths
                 "a checkpoint downloads nothing. Download them (timm.create_model(..., pretrained=True)), or name the file: --weights FILE."
             )
         return files[0]
-    wanted = settings.weights
-    name = Path(wanted.path).name
+    expected_weights = settings.weights
+    name = Path(expected_weights.path).name
     mismatches = []
     for path in _candidates(checkpoint, search_paths, name):
-        if not wanted.sha256:
+        if not expected_weights.sha256:
             if path.name == name or path in search_paths:
                 return path
             continue
         digest = file_sha256(path)
-        if digest == wanted.sha256:
+        if digest == expected_weights.sha256:
             return path
         if path.name == name or path in search_paths:
             mismatches.append(f"{path} is a different file (sha256 {digest[:12]})")
     searched = ", ".join(map(str, dict.fromkeys([*search_paths, checkpoint.parent])))
     reason = "; ".join(mismatches) or f"they were not found in {searched}"
-    expected = f" (sha256 {wanted.sha256[:12]})" if wanted.sha256 else ""
+    digest_text = f" (sha256 {expected_weights.sha256[:12]})" if expected_weights.sha256 else ""
     raise SettingsError(
-        f"{checkpoint}: it needs the frozen weights {name!r}{expected} that it was trained on; {reason}. "
+        f"{checkpoint}: it needs the frozen weights {name!r}{digest_text} that it was trained on; {reason}. "
         "Put the file next to the checkpoint, or name it: --weights FILE."
     )
 
@@ -74,8 +74,8 @@ def _candidates(checkpoint: Path, search_paths: Sequence[Path], name: str) -> It
     """Yield the files to try; in each folder the file with the expected name comes first."""
     for place in [*search_paths, checkpoint.parent]:
         if place.is_dir():
-            found = (path for path in place.iterdir() if path.suffix in WEIGHTS_SUFFIXES and path.is_file())
-            files = sorted(found, key=lambda path: (path.name != name, path))
+            candidates = (path for path in place.iterdir() if path.suffix in WEIGHTS_SUFFIXES and path.is_file())
+            files = sorted(candidates, key=lambda path: (path.name != name, path))
             yield from (path for path in files[:_MAX_FILES] if path != checkpoint)
         elif place.is_file():
             yield place

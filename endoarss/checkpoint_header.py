@@ -17,10 +17,10 @@ from endoarss.errors import SettingsError, shown
 from endoarss.settings import ModelSettings, first_error, short_key
 
 KEY = "endoarss"  # the key in the file's metadata
-# Headers of this package have some thousand characters and some hundred values, nested a few levels deep, and one entry per tensor.
+# Far above the usual: some thousand characters and some hundred values, nested a few levels deep, and one entry per tensor.
 _MAX_FILE_HEADER, _MAX_TEXT, _MAX_VALUES, _MAX_DEPTH = 8 << 20, 256 << 10, 20_000, 40
-_MAX_WHOLE = 2**63
-_HELP = "Copy the file again from the machine where it was trained."
+_MAX_INTEGER = 2**63
+_COPY_AGAIN = "Copy the file again from the machine where it was trained."
 
 
 class CheckpointHeader(BaseModel):
@@ -30,7 +30,7 @@ class CheckpointHeader(BaseModel):
         settings: the settings of the model.
         frozen_sha256: hex SHA-256 of the frozen weights, which the checkpoint does not contain.
         provenance: everything that decided the training, as JSON-like data; this package does not read its keys.
-        components: the model's components that do not belong to this package. They are only named; users import those that they trust.
+        components: the model's components that do not belong to this package. Only their names are stored; users import those they trust.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -86,7 +86,7 @@ def read_header(path: Path) -> CheckpointHeader:
         problem = str(error)
     except (ValueError, RecursionError):
         problem = "it is not JSON, or its values are nested too deeply."
-    raise SettingsError(f"{path}: its header is not the header of a checkpoint: {problem} {_HELP}")
+    raise SettingsError(f"{path}: its header is not the header of a checkpoint: {problem} {_COPY_AGAIN}")
 
 
 def _stored_text(path: Path) -> str:
@@ -103,7 +103,7 @@ def _stored_text(path: Path) -> str:
         if not isinstance(head, dict):
             raise ValueError("its header is not a JSON object")
     except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"{path}: it is not a complete safetensors file ({error}). {_HELP}") from None
+        raise SettingsError(f"{path}: it is not a complete safetensors file ({error}). {_COPY_AGAIN}") from None
     metadata = head.get("__metadata__")
     text = metadata.get(KEY) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
@@ -144,4 +144,4 @@ def _is_plain(value: Any) -> bool:
         return not any("\ud800" <= letter <= "\udfff" for letter in value)
     if isinstance(value, float):
         return math.isfinite(value)
-    return not isinstance(value, int) or abs(value) < _MAX_WHOLE
+    return not isinstance(value, int) or abs(value) < _MAX_INTEGER

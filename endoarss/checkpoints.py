@@ -160,10 +160,10 @@ def standalone(model: MultiTaskModel) -> MultiTaskModel:
     Returns:
         The same model.
     """
-    given = model.settings.backbone_settings
-    if given.weights.source in ("file", "hub"):
-        whole = replace(given, weights=replace(given.weights, source="checkpoint", path=""))
-        model.settings = replace(model.settings, backbone_settings=whole)
+    backbone = model.settings.backbone_settings
+    if backbone.weights.source in ("file", "hub"):
+        backbone = replace(backbone, weights=replace(backbone.weights, source="checkpoint", path=""))
+        model.settings = replace(model.settings, backbone_settings=backbone)
     return model
 
 
@@ -173,10 +173,10 @@ def without_weights(settings: ModelSettings) -> ModelSettings:
     Args:
         settings: the settings of the model.
     """
-    given = settings.backbone_settings
-    if given.weights.source == "none":
+    backbone = settings.backbone_settings
+    if backbone.weights.source == "none":
         return settings
-    return replace(settings, backbone_settings=replace(given, weights=WeightsSettings("checkpoint")))
+    return replace(settings, backbone_settings=replace(backbone, weights=WeightsSettings("checkpoint")))
 
 
 def _expected_tensors(settings: ModelSettings) -> tuple[dict[str, Tensor], set[str]]:
@@ -197,27 +197,27 @@ def _compare_with_stored(path: Path, expected: dict[str, Tensor], frozen: set[st
             )
         for name in sorted(names):
             shape, dtype = tuple(stored.get_slice(name).get_shape()), stored.get_slice(name).get_dtype()
-            wanted = tuple(expected[name].shape), _DTYPES[expected[name].dtype]
-            if (shape, dtype) != wanted:
+            model_shape, model_dtype = tuple(expected[name].shape), _DTYPES[expected[name].dtype]
+            if (shape, dtype) != (model_shape, model_dtype):
                 raise SettingsError(
-                    f"{path}: its tensors do not match its settings; {name} is {dtype} {shape}, the model has {wanted[1]} {wanted[0]}."
+                    f"{path}: its tensors do not match its settings; {name} is {dtype} {shape}, the model has {model_dtype} {model_shape}."
                 )
 
 
 def _build(settings: ModelSettings, path: Path, search_paths: Sequence[Path], frozen_values: int) -> MultiTaskModel:
     """Return the model with its frozen weights. A weights file with fewer bytes than frozen values is rejected."""
-    given = settings.backbone_settings
-    if given.weights.source not in ("file", "hub"):
+    backbone = settings.backbone_settings
+    if backbone.weights.source not in ("file", "hub"):
         return build_model(settings)
     if not frozen_values:
         # Without frozen values, such as in a fully trained ResNet, the checkpoint contains all weights.
         model = build_model(without_weights(settings))
         model.settings = settings
         return model
-    file = find_base_weights(given, path, search_paths)
+    file = find_base_weights(backbone, path, search_paths)
     if file.stat().st_size < frozen_values:
         raise SettingsError(f"{file}: it is too small for the {frozen_values:,} frozen weights that {path} needs.")
-    found = replace(given.weights, source="file", path=str(file), sha256="")
-    model = build_model(replace(settings, backbone_settings=replace(given, weights=found)))
+    weights = replace(backbone.weights, source="file", path=str(file), sha256="")
+    model = build_model(replace(settings, backbone_settings=replace(backbone, weights=weights)))
     model.settings = settings  # the path of the file on this machine does not belong to the model's settings
     return model

@@ -14,7 +14,7 @@ from torch import Tensor
 from endoarss.labels import IGNORED
 from endoarss.settings import IMAGENET_MEAN, IMAGENET_STD
 
-# Largest share of the free device memory that images may use; a training also needs memory for itself. Larger sets stay on the host.
+# Images may use at most this share of the free device memory, because training needs memory too. Larger sets stay in the host's memory.
 _LARGEST_SHARE = 0.4
 
 
@@ -103,7 +103,7 @@ class Rows:
         self.tensors = tuple(tensor.to(device) for tensor in tensors)
 
     def take(self, indices: RowIndices) -> tuple[Tensor, ...]:
-        """Return the selected rows of each tensor, on the device. If the tensors are on the device, this does not wait for the device.
+        """Return the selected rows of each tensor, on the device. If the tensors are there already, this does not wait for the device.
 
         Args:
             indices: the indices of the rows.

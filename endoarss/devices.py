@@ -15,7 +15,7 @@ from torch import nn
 
 from endoarss.errors import TrainingError
 
-_CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+_CLEAR_REFS, _PROCESS_STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 def choose_device() -> torch.device:
@@ -34,7 +34,7 @@ def choose_device() -> torch.device:
 
 @contextmanager
 def without_tf32() -> Iterator[None]:
-    """Let float32 be float32 on a GPU while the block runs, whatever the caller's own code has chosen for the rest of its process."""
+    """Compute in float32 instead of TF32 on a GPU within the block; the settings of the caller's process are restored at its end."""
     cudnn, matmul = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     try:
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
@@ -80,7 +80,7 @@ def choose_kernels(deterministic: bool) -> None:
 def compile_model(model: nn.Module, *parts: nn.Module, backend: str = "inductor") -> None:
     """Apply torch.compile to a model in place, and to parts of it that are also called separately.
 
-    Every batch size gets its own graph (an epoch has two batch sizes), and graphs retain what a second backward pass needs.
+    Every batch size gets its own graph; an epoch has two batch sizes. Graphs keep the tensors that a second backward pass needs.
 
     Args:
         model: the model.
@@ -99,8 +99,8 @@ def compile_model(model: nn.Module, *parts: nn.Module, backend: str = "inductor"
 class CompiledSteps:
     """A context in which a model runs compiled; outside of it the model runs eagerly.
 
-    Training is compiled because its steps repeat. Validation, prediction and robustness are not: their graphs differ, compiling them would
-    take longer than predicting the images, and the results of compiled and eager kernels differ in their last bits.
+    Training is compiled because its steps repeat. Validation, prediction and robustness are not compiled, for three reasons: their graphs
+    differ, compiling would take longer than predicting the images, and results of compiled and eager kernels differ in their last bits.
 
     Args:
         modules: the model, and parts of it that are also called separately.
@@ -132,35 +132,35 @@ def reset_peak_memory(device: torch.device) -> None:
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    elif _CLEAR.exists():
+    elif _CLEAR_REFS.exists():
         with suppress(OSError):
-            _CLEAR.write_text("5")
+            _CLEAR_REFS.write_text("5")
 
 
 def peak_memory_mib(device: torch.device) -> float:
     """Return the peak memory since the last reset, in MiB.
 
     Args:
-        device: on a GPU the memory that torch allocated counts, on a CPU the memory of the whole process.
+        device: for a GPU, the peak of the memory that torch allocated is returned; for a CPU, that of the whole process.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    if _STATUS.exists():
-        found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
-        if found:
-            return int(found[1]) / 1024
+    if _PROCESS_STATUS.exists():
+        peak = re.search(r"VmHWM:\s+(\d+) kB", _PROCESS_STATUS.read_text())
+        if peak:
+            return int(peak[1]) / 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 @contextmanager
-def memory_explained(label: str, device: torch.device, takes_less: str) -> Iterator[list[str]]:
+def memory_explained(label: str, device: torch.device, memory_settings: str) -> Iterator[list[str]]:
     """Turn an out-of-memory error in the block into a message that says what was needed and which settings use less memory.
 
     Args:
         label: the name that begins the message, such as the cell.
         device: the device the block runs on.
-        takes_less: the settings that reduce memory.
+        memory_settings: the settings that reduce memory.
 
     Yields:
         A list with one entry that says which step is running; the block updates it.
@@ -176,11 +176,11 @@ def memory_explained(label: str, device: torch.device, takes_less: str) -> Itera
             raise
         needed = what_was_needed(error, device)
         raise TrainingError(
-            f"{label}: out of memory in {where[0]}: {needed}. These settings reduce memory: {takes_less}."
+            f"{label}: out of memory in {where[0]}: {needed}. These settings reduce memory: {memory_settings}."
         ) from None
 
 
-# Other libraries than torch allocate too, with their own error messages; "CUDA error" is the message of the driver.
+# Messages of the other libraries that allocate memory; "CUDA error" begins the driver's message.
 _OUT_OF_MEMORY = re.compile(
     r"can't allocate memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUBLAS_STATUS_NOT_INITIALIZED"
     r"|CUDNN_STATUS_\w*ALLOC\w*|CUSOLVER_STATUS_ALLOC_FAILED"
@@ -205,10 +205,10 @@ def what_was_needed(error: RuntimeError, device: torch.device) -> str:
         error: an out-of-memory error of torch.
         device: the device on which it was raised.
     """
-    asked = re.search(r"allocate ([\d.]+ [KMGT]?i?B|\d+ bytes)", str(error))
-    needed = f"{asked[1]} more were needed" if asked else "more was needed"
+    request = re.search(r"allocate ([\d.]+ [KMGT]?i?B|\d+ bytes)", str(error))
+    needed = f"{request[1]} more were needed" if request else "more was needed"
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
-        held = torch.cuda.memory_allocated(device)
-        return f"{needed}; {held / 2**20:,.0f} MiB held here, {free / 2**20:,.0f} of {total / 2**20:,.0f} MiB free"
+        allocated = torch.cuda.memory_allocated(device)
+        return f"{needed}; {allocated / 2**20:,.0f} MiB held here, {free / 2**20:,.0f} of {total / 2**20:,.0f} MiB free"
     return f"{needed}; this process had {peak_memory_mib(device):,.0f} MiB"

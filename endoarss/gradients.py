@@ -3,9 +3,9 @@
 Gradients are computed for trained parameters only. There are two ways to get the gradient of each task:
 
 - One backward pass per task. All of them use the same forward pass, whose memory is released after the last backward pass.
-- ONE backward pass, if each task has its own stream (TESLA). Every shared parameter is replaced by one copy per stream; the gradient of the
-  summed losses with respect to copy t is the gradient of task t. The front before the streams (SMA) runs once, and the gradient of task t
-  with respect to its parameters follows from the gradient of the copy of its output in stream t.
+- One backward pass for all tasks, if each task has its own stream (TESLA). Every shared parameter is replaced by one copy per stream; the
+  gradient of the summed losses with respect to copy t is the gradient of task t. SMA, the front of the backbone, runs once before all
+  streams. Each stream gets a copy of its output, and the gradient with respect to copy t gives the gradient of task t in SMA.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from torch.func import functional_call
 from endoarss.models import MultiTaskModel
 from endoarss.weightings.base import GradientWeighting, LossWeighting, Weighting
 
-# A function of a model's outputs that returns the losses of its T tasks as separate scalars. They are not stacked, because the gradient of
-# one entry of a stacked tensor would send zeros backward through the heads of the other tasks. (A compiled model does this anyway, because
-# it replaces missing gradients by zeros.)
+# A function of a model's outputs that returns the losses of its T tasks as separate scalars. They are not stacked, because the backward
+# pass of one entry of a stacked tensor also runs, with zeros, through the heads of the other tasks. (A compiled model does this in any
+# case, because it replaces missing gradients by zeros.)
 Losses = Callable[[dict[str, Tensor]], Sequence[Tensor]]
 
 
-class Trained:
+class TrainedParameters:
     """The trained parameters of a model; they are collected once per training.
 
     Args:
@@ -35,17 +35,17 @@ class Trained:
     Attributes:
         shared: parameters that several tasks use, P values in all.
         owned: the other parameters by task, in the order of the model's tasks.
-        in_front: the shared parameters of the front.
-        in_streams: the other shared parameters by name.
+        front_parameters: the shared parameters of the front.
+        stream_parameters: the other shared parameters, which the streams use, by name.
     """
 
     def __init__(self, model: MultiTaskModel) -> None:
         self.shared = model.shared_parameters()
         self.owned = [model.task_parameters(task) for task in model.tasks]
         ids = {id(p) for p in model.backbone.front.parameters()}
-        self.in_front = [p for p in self.shared if id(p) in ids]
+        self.front_parameters = [p for p in self.shared if id(p) in ids]
         names = {id(p): name for name, p in model.named_parameters()}
-        self.in_streams = {names[id(p)]: p for p in self.shared if id(p) not in ids}
+        self.stream_parameters = {names[id(p)]: p for p in self.shared if id(p) not in ids}
         self._sizes = [p.numel() for p in self.shared]
 
     def set_shared(self, update: Tensor) -> None:
@@ -73,7 +73,7 @@ class TaskGradients:
 
     Attributes:
         losses: the losses (T,), without a graph.
-        shared: the gradients of the shared parameters (T, P), in the order of `Trained.shared`.
+        shared: the gradients of the shared parameters (T, P), in the order of `TrainedParameters.shared`.
     """
 
     losses: Tensor
@@ -82,12 +82,12 @@ class TaskGradients:
 
 @dataclass(frozen=True)
 class Step:
-    """The result of the backward pass of a step.
+    """The values of a step that the history records.
 
     Attributes:
         losses: the losses (T,).
         weights: the weights of the tasks (T,).
-        gram: the inner products of the raw gradients (T, T), or None if the gradients of each task were not computed.
+        gram: the inner products of the raw gradients (T, T), or None if the tasks' separate gradients were not computed.
     """
 
     losses: Tensor
@@ -97,7 +97,7 @@ class Step:
 
 def backward(
     model: MultiTaskModel,
-    trained: Trained,
+    trained: TrainedParameters,
     weighting: Weighting,
     images: Tensor,
     losses_of: Losses,
@@ -111,7 +111,7 @@ def backward(
         weighting: combines the losses or the gradients.
         images: the input (B, 3, H, W).
         losses_of: a function that returns the losses for the model's outputs.
-        measure: whether to compute the inner products of the gradients even if the weighting does not need gradients.
+        measure: whether to compute the inner products of the gradients even if the weighting works on losses.
 
     Returns:
         Losses, weights and inner products.
@@ -129,7 +129,7 @@ def backward(
     gram = None
     if measure and len(model.tasks) > 1:
         by_task = [torch.autograd.grad(loss, trained.shared, retain_graph=True, allow_unused=True) for loss in losses]
-        rows = torch.stack([_flat(of_one_task, trained.shared) for of_one_task in by_task])
+        rows = torch.stack([_flat(task_gradients, trained.shared) for task_gradients in by_task])
         gram = rows @ rows.T
     stacked = torch.stack(list(losses))
     loss, weights = weighting.combine(stacked)
@@ -137,7 +137,9 @@ def backward(
     return Step(stacked.detach(), weights.detach(), gram)
 
 
-def gradients_by_task(model: MultiTaskModel, trained: Trained, images: Tensor, losses_of: Losses) -> TaskGradients:
+def gradients_by_task(
+    model: MultiTaskModel, trained: TrainedParameters, images: Tensor, losses_of: Losses
+) -> TaskGradients:
     """Return the gradient of each task with respect to the shared parameters, in the fastest way that the model supports.
 
     This also sets the `.grad` of the parameters that belong to one task.
@@ -152,7 +154,9 @@ def gradients_by_task(model: MultiTaskModel, trained: Trained, images: Tensor, l
     return compute(model, trained, images, losses_of)
 
 
-def per_task_backward(model: MultiTaskModel, trained: Trained, images: Tensor, losses_of: Losses) -> TaskGradients:
+def per_task_backward(
+    model: MultiTaskModel, trained: TrainedParameters, images: Tensor, losses_of: Losses
+) -> TaskGradients:
     """Compute the gradients with one backward pass per task; see `gradients_by_task` for the arguments."""
     losses, rows = losses_of(model(images)), []
     for index, owned in enumerate(trained.owned):
@@ -164,13 +168,15 @@ def per_task_backward(model: MultiTaskModel, trained: Trained, images: Tensor, l
     return TaskGradients(torch.stack(list(losses)).detach(), torch.stack(rows))
 
 
-def one_pass(model: MultiTaskModel, trained: Trained, images: Tensor, losses_of: Losses) -> TaskGradients:
+def one_pass(model: MultiTaskModel, trained: TrainedParameters, images: Tensor, losses_of: Losses) -> TaskGradients:
     """Compute the gradients with one backward pass for all tasks, for a model with one stream per task.
 
     See `gradients_by_task` for the arguments.
     """
-    tasks, front = len(model.tasks), trained.in_front
-    copies = {name: p.detach().expand(tasks, *p.shape).requires_grad_() for name, p in trained.in_streams.items()}
+    tasks, front = len(model.tasks), trained.front_parameters
+    copies = {
+        name: p.detach().expand(tasks, *p.shape).requires_grad_() for name, p in trained.stream_parameters.items()
+    }
     owned = [p for parameters in trained.owned for p in parameters]
     front_output = model.front(images)
     stacked = model.stack(front_output.detach()).requires_grad_(bool(front))
@@ -180,7 +186,7 @@ def one_pass(model: MultiTaskModel, trained: Trained, images: Tensor, losses_of:
     _set(owned, gradients[len(copies) : len(copies) + len(owned)])
 
     rows: dict[int, Tensor] = {}
-    for parameter, copy, gradient in zip(trained.in_streams.values(), copies.values(), gradients, strict=False):
+    for parameter, copy, gradient in zip(trained.stream_parameters.values(), copies.values(), gradients, strict=False):
         rows[id(parameter)] = (torch.zeros_like(copy) if gradient is None else gradient).flatten(1)
     if front:
         by_task = [

@@ -17,8 +17,8 @@ def rates_for_map(side: int) -> tuple[int, int, int]:
     Returns:
         Three rates of at least 1.
     """
-    one, two, three = (max(1, round(side * share)) for share in (1 / 8, 1 / 4, 3 / 8))
-    return one, two, three
+    small, middle, large = (max(1, round(side * share)) for share in (1 / 8, 1 / 4, 3 / 8))
+    return small, middle, large
 
 
 class SegmentationHead(nn.Sequential):

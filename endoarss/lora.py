@@ -1,10 +1,10 @@
 """Low-rank adapters for several streams, on linear layers (including fused qkv projections) and on convolutions.
 
-The batch of a module with S streams consists of S equally long parts, one per stream. Adapters are shared by all streams, owned by one
-stream, or both. Hu et al. 2021, arXiv:2106.09685; EndoARSS section III-C, equations 2 and 3.
+The batch of a module with S streams consists of S equally long parts, one per stream. A layer has adapters that all streams share, adapters
+that belong to one stream each, or both. Hu et al. 2021, arXiv:2106.09685; EndoARSS section III-C, equations 2 and 3.
 
-A parameter that all streams share can be replaced by S copies, stacked in a new first dimension; stream s then uses copy s. In this way
-one backward pass gives the gradient of each task with respect to the parameter (see `endoarss.gradients`).
+A parameter that all streams share can be replaced by S copies, stacked in a new first dimension; stream s then uses copy s. So one backward
+pass gives the gradient of each task with respect to the parameter (see `endoarss.gradients`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Streams:
         count: the number of streams.
         shared: whether there are adapters that all streams share.
         owned: whether each stream has its own adapters.
-        merged: whether there is a dense update instead of adapters; it is not trained.
+        merged: whether there is a dense update, which is not trained, instead of adapters.
         stitched: whether a `CrossStitch` mixes the streams after each stage.
     """
 
@@ -50,7 +50,7 @@ class LoRALinear(nn.Module):
     kaiming-uniform(a = sqrt 5) and B with zeros, so that the output does not change at first.
 
     With random vectors u (r) and v (width), which are drawn once from [-1, 1] and not trained, B_j A_j becomes diag(v) B_j diag(u) A_j.
-    The authors' code trains this form: its DV-LoRA would train u and v in a second phase, but that phase never runs.
+    The authors' code trains this form. Its DV-LoRA has a second phase that would train u and v, but that phase never runs.
 
     Args:
         base: the layer; it is frozen.
@@ -179,7 +179,7 @@ class StreamConv2d(nn.Module):
         base: the convolution.
         streams: the number of streams.
         rank: r; 0 means no updates.
-        scale: s.
+        scale: s, the factor of the updates.
     """
 
     def __init__(self, base: nn.Conv2d, streams: int, rank: int = 0, scale: float = 1.0) -> None:
@@ -271,7 +271,13 @@ class StreamBatchNorm2d(nn.Module):
 
 
 def _per_stream_copies(value: Tensor, streams: int, dimensions: int) -> Tensor:
-    """Return (S, ...): the copies if the caller put copies in, otherwise the shared value expanded S times."""
+    """Return (S, ...): the value itself if it is already a stack of copies, otherwise the value expanded to S copies.
+
+    Args:
+        value: a parameter, or a stack of its copies.
+        streams: S.
+        dimensions: the number of dimensions of the parameter.
+    """
     return value if value.ndim > dimensions else value.expand(streams, *value.shape)
 
 
@@ -322,7 +328,7 @@ def adapt_block(block: Any, settings: LoRASettings, streams: Streams) -> None:
     qkv_blocks = [index for index, name in enumerate("qkv") if name in settings.targets]
     layers: list[tuple[nn.Module, str, Sequence[int], int]] = []
     if qkv_blocks and fused:
-        # If q and v have separate biases, timm would use the layer's weight without calling the layer, unless this is set.
+        # Without this, timm uses the layer's weight and does not call the layer if q and v have separate biases.
         attention.qkv_bias_separate = True
         layers.append((attention, "qkv", qkv_blocks, 3))
     projections = ["proj"] if fused else ["q_proj", "k_proj", "v_proj", "proj"]

@@ -39,7 +39,7 @@ class MultiTaskModel(nn.Module, ABC):
             weights.
         per_task_streams: whether stream t of a single encoder reaches only head t, so that one backward pass gives the gradient of each
             task.
-        trained: whether models of this architecture are trained; a merged model is not.
+        trained: whether models of this architecture are trained. A merged model is not trained.
         DEFAULTS: the defaults of the architecture's settings, by name.
         BOUNDS: the bounds of these settings, see `endoarss.components.bounds`.
     """
@@ -105,7 +105,7 @@ class MultiTaskModel(nn.Module, ABC):
         return [self.heads[task]]
 
     def penalties(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the values that are added to the tasks' losses, by task; architectures with a regulariser override this.
+        """Return the value that is added to each task's loss, by task. Architectures with a regulariser override this method.
 
         Args:
             images: the normalised images (B, 3, H, W).
@@ -113,7 +113,7 @@ class MultiTaskModel(nn.Module, ABC):
         return {}
 
     def measures(self, images: Tensor) -> dict[str, Tensor]:
-        """Return further values of an epoch for the history, scalars by column name.
+        """Return the architecture's own columns of the history for an epoch, scalars by column name.
 
         Args:
             images: the normalised images of the epoch's last batch (B, 3, H, W).
@@ -227,7 +227,7 @@ def build_model(settings: ModelSettings) -> MultiTaskModel:
 
 
 def check_streams(settings: ModelSettings, backbone: Backbone, streams: Streams) -> None:
-    """Raise an error if a backbone does not provide the streams of an architecture, because another architecture would then be trained.
+    """Raise an error if a backbone does not provide the streams of an architecture. Otherwise another architecture would be trained.
 
     Args:
         settings: the settings with the names of backbone and architecture.
@@ -237,10 +237,10 @@ def check_streams(settings: ModelSettings, backbone: Backbone, streams: Streams)
     Raises:
         SettingsError: if something is missing; the message names backbone, architecture and what is missing.
     """
-    given = len(backbone.encoders) * backbone.streams
+    provided = len(backbone.encoders) * backbone.streams
     problem = ""
-    if given != streams.count:
-        problem = f"{streams.count} stream(s), but the backbone provides {given}"
+    if provided != streams.count:
+        problem = f"{streams.count} stream(s), but the backbone provides {provided}"
     elif streams.stitched:
         if not any(isinstance(module, CrossStitch) for module in backbone.modules()):
             problem = "cross-stitch units after each stage, but the backbone has none"
@@ -248,7 +248,7 @@ def check_streams(settings: ModelSettings, backbone: Backbone, streams: Streams)
         if not any(isinstance(module, MergedLinear) for module in backbone.modules()):
             problem = "layers with a merged update, but the backbone has none"
     elif streams.owned:
-        without = [stream for stream in range(given) if not backbone.owned_parameters(stream)]
+        without = [stream for stream in range(provided) if not backbone.owned_parameters(stream)]
         if without:
             problem = f"separate adapters per stream, but stream {without[0]} of the backbone has none: the tasks would share everything"
     if problem:

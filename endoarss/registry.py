@@ -195,8 +195,8 @@ def add_module(module: str, others: Mapping[str, str] = _NO_OTHERS) -> dict[str,
 
     Args:
         module: the name of a module on the Python path or in the working directory.
-        others: registries of other packages by kind, as "module:function". After the user's module was imported, the function is called
-            with its name; it returns descriptions of what the module registered in that registry, by name, as JSON-like data.
+        others: registries of other packages by kind, as "module:function". After the import, the function is called with the name of the
+            user's module. It returns descriptions of what this module registered in the other registry, by name, as JSON-like data.
 
     Returns:
         The descriptions from `others` by kind; empty if the module was added before.
@@ -208,16 +208,16 @@ def add_module(module: str, others: Mapping[str, str] = _NO_OTHERS) -> dict[str,
     if module in _user_modules:
         return {}
     if "torch" in sys.modules:
-        fresh, before = module not in sys.modules, [registry.names() for registry in REGISTRIES.values()]
+        is_new, before = module not in sys.modules, [registry.names() for registry in REGISTRIES.values()]
         described = describe_imported(module, others)
-        nothing = fresh and [registry.names() for registry in REGISTRIES.values()] == before
-        nothing = nothing and not any(described[kind] for kind in others)
+        is_empty = is_new and [registry.names() for registry in REGISTRIES.values()] == before
+        is_empty = is_empty and not any(described[kind] for kind in others)
     else:
         described = describe_module(module, others)
-        nothing = not any(described.values())
+        is_empty = not any(described.values())
         for kind, registry in REGISTRIES.items():
             registry.add_described({name: _from_json(stored) for name, stored in described[kind].items()})
-    if nothing:
+    if is_empty:
         raise SettingsError(
             f"components: {module} registers no component; expected a module with @register_weighting or a similar decorator."
         )

@@ -1,7 +1,7 @@
-"""Save the states of a training, so that it can continue after an interruption: one safetensors file per epoch, the last two are retained.
+"""Save the states of a training, so that it can continue after an interruption: one safetensors file per state, of which two are kept.
 
-A file is written under a temporary name and renamed, in a separate thread, while the next epoch runs. It contains a digest of its tensors,
-so that a file that a crash left incomplete is recognised; then the file before it is used.
+A file is written under a temporary name and renamed, in a separate thread, while the next epoch runs. It contains a digest of its tensors.
+A file that a crash left incomplete is recognised by the digest, and the file before it is used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor
 from endoarss.checkpoints import tensors_sha256
 from endoarss.saving import save_tensors
 
-_RETAINED = 2
+_KEPT_FILES = 2
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class ResumeFolder:
         return TrainingState(tensors, facts)
 
     def save(self, state: TrainingState, epochs_done: int) -> None:
-        """Write a state in the background. This waits only for the state before it.
+        """Write a state in the background. If the state before it is still being written, wait for that.
 
         Args:
             state: the state; its tensors must not be changed afterwards.
@@ -107,7 +107,7 @@ class ResumeFolder:
         finally:
             with suppress(OSError):  # the error of writing must not be hidden
                 partial.unlink(missing_ok=True)
-        for old in sorted(self.folder.glob("epoch-*.safetensors"))[:-_RETAINED]:
+        for old in sorted(self.folder.glob("epoch-*.safetensors"))[:-_KEPT_FILES]:
             old.unlink()
 
     def wait(self) -> None:

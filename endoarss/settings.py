@@ -112,7 +112,7 @@ class SMASettings:
 
     Attributes:
         width: d, the number of channels that the image is projected to.
-        trained: whether SMA is trained. It is not in the authors' code, where SMA keeps its random initial weights.
+        trained: whether SMA is trained. In the authors' code it is not trained and keeps its random initial weights.
         residual: whether SMA is added to the image. In the authors' code it replaces the image.
     """
 

@@ -1,4 +1,4 @@
-"""The names of timm's models, read from timm's source files, because importing timm takes seconds and a study is read in every plan."""
+"""The names of timm's models, read from timm's source files, because importing timm takes seconds and every study needs them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WITH_TAG = re.compile(r"""["'](\w+)\.(\w+)["']\s*:""")
 
 
 def check_is_timm_model(name: str) -> None:
-    """Raise an error if timm has no model of a name. If timm is not installed every name passes, because nothing can be trained there.
+    """Raise an error if timm has no model of this name. If timm is not installed, every name is accepted; nothing can be trained then.
 
     Args:
         name: a name such as "resnet101" or "vit_base_patch14_dinov2.lvd142m"; the part after the dot names pretrained weights.

@@ -17,7 +17,7 @@ from endoarss.augmentation import AugmentationSettings, ImageCorruption, augment
 from endoarss.data import Batch, ImagesOnDevice, LabelledImages, normalise
 from endoarss.devices import CompiledSteps, choose_kernels, memory_explained
 from endoarss.errors import SettingsError, TrainingError
-from endoarss.gradients import Trained, backward
+from endoarss.gradients import TrainedParameters, backward
 from endoarss.history import Epoch
 from endoarss.labels import IGNORED
 from endoarss.models import MultiTaskModel
@@ -28,7 +28,7 @@ from endoarss.weightings.base import GradientWeighting, LossWeighting, Weighting
 from endoarss.weightings.trained_parameters import check_all_trained, check_gradients_set
 
 History = list[dict[str, float]]
-_AS_THEY_ARE = AugmentationSettings()
+_NO_AUGMENTATION = AugmentationSettings()
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class TrainingSettings:
         weighting: the registered name of the weighting.
         weighting_settings: the settings of the weighting.
         seed: the seed of the order of the images, the augmentation and the weighting.
-        decay_every: the number of epochs after which the learning rate is multiplied by `decay_factor`; 0 means never.
-        decay_factor: the factor of the learning rate.
+        decay_every: the learning rate is multiplied by `decay_factor` each time after this number of epochs; 0 means never.
+        decay_factor: the factor, see `decay_every`.
         weight_decay: Adam's weight decay, which is added to the gradient.
         drop_last: whether to leave out the last batch of an epoch if it is smaller than the others.
         augmentation: random changes of the training images.
@@ -65,7 +65,7 @@ class TrainingSettings:
     decay_factor: float = 1.0
     weight_decay: float = 0.0
     drop_last: bool = False
-    augmentation: AugmentationSettings = _AS_THEY_ARE
+    augmentation: AugmentationSettings = _NO_AUGMENTATION
     corruption: ImageCorruption | None = None
     precision: str = "auto"
     compile: bool | None = None
@@ -101,7 +101,7 @@ def make_weighting(settings: TrainingSettings, tasks: tuple[str, ...]) -> Weight
 
     Raises:
         UnknownNameError: if no weighting of that name is registered.
-        SettingsError: if the weighting does not accept its settings, or has values with `requires_grad` that nothing trains.
+        SettingsError: if the weighting does not accept its settings, or has tensors with `requires_grad` that nothing trains.
     """
     make = WEIGHTINGS.get(settings.weighting)
     check_settings("weightings", settings.weighting, settings.weighting_settings)
@@ -173,27 +173,27 @@ def train(
         device: the device to train on.
         label: the name of the training in the progress bar and in errors.
         validate: a function that returns the model's score; it is called every `validate_every` epochs and after the last epoch.
-        choose: whether to end with the parameters of the epoch with the highest score (the earliest of several), not with the last ones.
+        choose: whether the model ends with the parameters of the epoch that scored highest (the earliest of several), or of the last epoch.
         resume: the folder of saved states, or None. An interrupted training continues from the last state; on a CPU its result has the same
             bits as without the interruption.
         observe: a function that is called with each row of the history when its epoch is complete.
 
     Returns:
         One row per epoch, with the columns epoch, seconds, images_per_second, memory_mib and learning_rate; loss, weight and gradient_norm
-        per task; the cosine of each pair of tasks; the measures of the architecture; and validation. Norms and cosines belong to the
-        gradients of the raw losses with respect to the shared parameters. They are means over all steps if the weighting works on
-        gradients, otherwise the values of the first step of the epoch.
+        per task; the cosine of each pair of tasks; the measures of the architecture; and validation. Norms and cosines are those of the
+        raw losses' gradients with respect to the shared parameters. If the weighting works on gradients, they are means over all steps of
+        the epoch; otherwise they are the values of its first step.
 
     Raises:
         TrainingError: if a loss is not finite, or memory runs out.
         SettingsError: if there are too few images.
     """
     _check_enough(len(data), settings)
-    with memory_explained(label, device, _takes_less(model, settings)) as where:
+    with memory_explained(label, device, _settings_that_reduce_memory(model, settings)) as where:
         run = _Run(model, data, settings, device, label)
-        done = resume.load() if resume is not None else None
-        if done is not None:
-            run.restore(done)
+        saved = resume.load() if resume is not None else None
+        if saved is not None:
+            run.restore(saved)
         bar = tqdm(total=settings.epochs, initial=len(run.history), desc=label, unit="epoch", mininterval=1.0)
         with bar as progress, resume or nullcontext():
             for epoch in range(len(run.history), settings.epochs):
@@ -224,7 +224,7 @@ def _check_enough(images: int, settings: TrainingSettings) -> None:
         )
 
 
-def _takes_less(model: MultiTaskModel, settings: TrainingSettings) -> str:
+def _settings_that_reduce_memory(model: MultiTaskModel, settings: TrainingSettings) -> str:
     """Return the settings that reduce memory, for the message when memory runs out."""
     return (
         f"training.batch_size (now {settings.batch_size}), training.precision: bf16 (now {settings.precision}), "
@@ -240,23 +240,23 @@ class _Run:
         self, model: MultiTaskModel, data: LabelledImages, settings: TrainingSettings, device: torch.device, label: str
     ) -> None:
         self.model, self.settings, self.device, self.label = model, settings, device, label
-        self.order = torch.Generator().manual_seed(settings.seed)
-        self.changes = torch.Generator().manual_seed(settings.seed + 1)
+        self.order_generator = torch.Generator().manual_seed(settings.seed)
+        self.augmentation_generator = torch.Generator().manual_seed(settings.seed + 1)
         with device:
             self.weighting = make_weighting(settings, model.tasks)
-        self.of_weighting = list(self.weighting.parameters())
+        self.weighting_parameters = list(self.weighting.parameters())
         model.to(device).train()
         model.precision = settings.precision
         choose_kernels(settings.deterministic)
         compiles = settings.compile or (settings.compile is None and device.type == "cuda")
         self.compiled = CompiledSteps(model, model.backbone.front) if compiles else nullcontext()
         self.data, self.ignores = ImagesOnDevice(data, device), data.ignores
-        self.trained = Trained(model)
+        self.trained = TrainedParameters(model)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         rate, decay = settings.learning_rate, settings.weight_decay
         self.optimizer = torch.optim.Adam(self.parameters, lr=rate, weight_decay=decay, fused=True)
-        if self.of_weighting:
-            self.optimizer.add_param_group({"params": self.of_weighting, "weight_decay": 0.0})
+        if self.weighting_parameters:
+            self.optimizer.add_param_group({"params": self.weighting_parameters, "weight_decay": 0.0})
         self.history: History = []
         self.best = _Best()
         self.images: Tensor  # of the last step
@@ -266,19 +266,20 @@ class _Run:
 
         Args:
             number: the epoch, counted from 0.
-            where: a list whose only entry is set to the current step.
+            where: a list whose only entry names the current step; it is updated.
 
         Raises:
-            TrainingError: if a loss or, at the end, a parameter is not finite.
-            SettingsError: if the weighting has values with `requires_grad` that nothing trains.
+            TrainingError: if a loss is not finite, or a parameter is not finite at the end of the epoch.
+            SettingsError: if the weighting has tensors with `requires_grad` that nothing trains.
         """
         epoch = self.steps(number, where)
-        check_gradients_set(self.settings.weighting, self.of_weighting)
-        check_all_trained(self.settings.weighting, self.weighting, self.of_weighting)  # steps may create values
+        check_gradients_set(self.settings.weighting, self.weighting_parameters)
+        # Checked again, because steps may create tensors.
+        check_all_trained(self.settings.weighting, self.weighting, self.weighting_parameters)
         row = epoch.row(self.settings.rate(number), self.device)
         with torch.no_grad():
             row |= {name: float(value) for name, value in self.model.measures(self.images).items()}
-        if not math.isfinite(float(self.length())):
+        if not math.isfinite(float(self.sum_of_norms())):
             raise TrainingError(
                 f"{self.label}: trained parameters are not finite after epoch {number + 1}, although its losses were finite. A lower "
                 "learning rate may help."
@@ -286,27 +287,28 @@ class _Run:
         return row
 
     def steps(self, number: int, where: list[str]) -> Epoch:
-        """Run the steps of one epoch. They never wait for results of the GPU, which would then idle for lack of work."""
+        """Run the steps of one epoch. No step waits for a result of the GPU, because the GPU would be idle meanwhile."""
         self.model.train()
         self.weighting.start_epoch(number)
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.rate(number)
         epoch = Epoch(number, self.model.tasks, self.label)
-        batches = self.data.epoch(self.settings.batch_size, self.order, self.settings.drop_last)
+        batches = self.data.epoch(self.settings.batch_size, self.order_generator, self.settings.drop_last)
         with self.compiled:
             for index, batch in enumerate(batches):
                 where[0] = f"epoch {number + 1}, step {index + 1}"
                 self._step(epoch, batch, first=index == 0)
         return epoch
 
-    def length(self) -> Tensor:
-        """Return the sum of the norms of the trained parameters, a scalar that is finite only if all of them are finite."""
-        return torch.stack(torch._foreach_norm([p.detach() for p in (*self.parameters, *self.of_weighting)])).sum()
+    def sum_of_norms(self) -> Tensor:
+        """Return the sum of the norms of the trained parameters, a scalar that is finite only if all parameters are."""
+        parameters = [p.detach() for p in (*self.parameters, *self.weighting_parameters)]
+        return torch.stack(torch._foreach_norm(parameters)).sum()
 
     def _step(self, epoch: Epoch, loaded: Batch, first: bool) -> None:
         corruption = self.settings.corruption
-        batch = loaded if corruption is None else corrupt_images(loaded, corruption, self.changes)
-        batch = augment(batch, self.settings.augmentation, self.changes)
+        batch = loaded if corruption is None else corrupt_images(loaded, corruption, self.augmentation_generator)
+        batch = augment(batch, self.settings.augmentation, self.augmentation_generator)
         images = self.images = normalise(batch.images, self.model.settings.normalisation)
 
         def losses_of(outputs: dict[str, Tensor]) -> list[Tensor]:
@@ -328,20 +330,21 @@ class _Run:
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
         tensors |= {f"weighting.{key}": value for key, value in self.weighting.state_dict().items()}
-        tensors |= {f"of_weighting.{index}": value for index, value in enumerate(self.of_weighting)}
+        tensors |= {f"of_weighting.{index}": value for index, value in enumerate(self.weighting_parameters)}
         tensors |= {f"best.{name}": value for name, value in self.best.state.items()}
-        tensors |= {"random.order": self.order.get_state(), "random.changes": self.changes.get_state()}
+        tensors["random.order"] = self.order_generator.get_state()
+        tensors["random.changes"] = self.augmentation_generator.get_state()
         tensors["random.cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
         copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
         return TrainingState(copies, {"history": self.history.copy(), "best": self.best.score})
 
-    def restore(self, done: TrainingState) -> None:
+    def restore(self, saved: TrainingState) -> None:
         """Restore a saved state."""
 
         def tensors_of(prefix: str) -> dict[str, Tensor]:
-            return {n.removeprefix(prefix): t for n, t in done.tensors.items() if n.startswith(prefix)}
+            return {n.removeprefix(prefix): t for n, t in saved.tensors.items() if n.startswith(prefix)}
 
         self.model.load_state_dict(tensors_of("model."), strict=False)
         moments: dict[int, dict[str, Tensor]] = {}
@@ -352,15 +355,15 @@ class _Run:
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.weighting.load_state_dict({n: t.to(self.device) for n, t in tensors_of("weighting.").items()})
         with torch.no_grad():
-            for number, parameter in enumerate(self.of_weighting):
-                parameter.copy_(done.tensors[f"of_weighting.{number}"])
-        self.order.set_state(done.tensors["random.order"])
-        self.changes.set_state(done.tensors["random.changes"])
-        torch.set_rng_state(done.tensors["random.cpu"])
+            for number, parameter in enumerate(self.weighting_parameters):
+                parameter.copy_(saved.tensors[f"of_weighting.{number}"])
+        self.order_generator.set_state(saved.tensors["random.order"])
+        self.augmentation_generator.set_state(saved.tensors["random.changes"])
+        torch.set_rng_state(saved.tensors["random.cpu"])
         if self.device.type == "cuda":
-            torch.cuda.set_rng_state(done.tensors["random.cuda"], self.device)
-        self.history = done.facts["history"]
-        self.best.score, self.best.state = done.facts["best"], tensors_of("best.")
+            torch.cuda.set_rng_state(saved.tensors["random.cuda"], self.device)
+        self.history = saved.facts["history"]
+        self.best.score, self.best.state = saved.facts["best"], tensors_of("best.")
 
 
 class _Best:

@@ -28,7 +28,7 @@ def run(part: Part) -> None:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedParameters:
     """The result of a training.
 
     Attributes:
@@ -53,7 +53,7 @@ def two_runs(setup: Setup, precision: str, compiled: bool, deterministic: bool) 
     }
 
 
-def trained(setup: Setup, precision: str, compiled: bool, deterministic: bool) -> Trained:
+def trained(setup: Setup, precision: str, compiled: bool, deterministic: bool) -> TrainedParameters:
     """Train EndoARSS with TESLA under DB-MTL, with a fixed seed."""
     model = problems.build(setup, "endoarss", "tesla", precision).model
     batch = setup.sizes.batch
@@ -65,7 +65,9 @@ def trained(setup: Setup, precision: str, compiled: bool, deterministic: bool) -
     finally:
         torch.compiler.reset()
     losses = [[row[f"loss_{task}"] for task in model.tasks] for row in history]
-    return Trained(torch.tensor(losses), {name: tensor.cpu().double() for name, tensor in changing(model).items()})
+    return TrainedParameters(
+        torch.tensor(losses), {name: tensor.cpu().double() for name, tensor in changing(model).items()}
+    )
 
 
 def relative(first: Tensor, second: Tensor) -> float:

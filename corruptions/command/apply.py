@@ -1,4 +1,4 @@
-"""Corrupts a folder of images and their masks with every corruption at every severity.
+"""Corrupts a folder of images and their masks, with several corruptions at several severities.
 
 It writes OUT/<corruption>/<severity>/images/<path>.png and .../masks/<path>.png, the uncorrupted files in OUT/clean/0, and the
 settings in OUT/corruptions.json. A file is written under a temporary name and then renamed, so an interrupted run can continue.
@@ -41,10 +41,10 @@ from corruptions.regular import open_regular
 from corruptions.system_errors import SHARED_MEMORY
 from corruptions.workers import ordered_results
 
-ABOUT = "corruptions.json"
+SETTINGS_FILE = "corruptions.json"
 CLEAN = ("clean", 0)
 _UNFINISHED, _LOCK = ".unfinished", ".lock"  # a folder and a file, in OUT while it is written
-_PROBE = np.full((SMALLEST, SMALLEST, 3), 128, np.uint8)
+_GREY_IMAGE = np.full((SMALLEST, SMALLEST, 3), 128, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Settings:
         size: images are first resized to (size, size); None keeps their size.
         parameters: the parameters of each corruption, as for `corrupt`.
         field_of_view: as for `corrupt`.
-        components: the user's modules that were added.
+        components: the names of the user's modules that register corruptions.
     """
 
     corruptions: tuple[str, ...] = CORRUPTIONS
@@ -80,14 +80,14 @@ class Settings:
 
     def check(self) -> None:
         """Raise CorruptionError, which lists the known values, if a setting cannot be used."""
-        for kind, given, known in (
+        for kind, values, known in (
             ("corruption", self.corruptions, known_corruptions()),
             ("severity", self.severities, SEVERITIES),
         ):
-            for value in given:
+            for value in values:
                 if value not in known:
                     raise UnknownNameError(kind, value, known)
-            if not given:
+            if not values:
                 raise CorruptionError(f"no {kind} is given; known: {', '.join(map(str, known))}.")
         for name in self.parameters:
             if name not in self.corruptions:
@@ -98,10 +98,10 @@ class Settings:
             raise CorruptionError(f"size {self.size}; expected {SMALLEST} to {int(MAX_PIXELS**0.5)} pixels.")
         for name in self.corruptions:
             backend_of(name, self.backend, self.profile)
-        # Trying the corruption is the check of its parameters.
+        # A corruption checks its parameters only when it is applied.
         for name, parameters in self.parameters.items():
             try:
-                corrupt(_PROBE, name, self.severities[0], **self.arguments(name))
+                corrupt(_GREY_IMAGE, name, self.severities[0], **self.arguments(name))
             except (TypeError, ValueError) as error:
                 if isinstance(error, CorruptionError):
                     raise
@@ -113,10 +113,10 @@ class Outcome:
     """What a run did with the images.
 
     Attributes:
-        pictures: the number of images.
-        finished: how many were processed.
-        written: how many files this run wrote.
-        left_out: the images that could not be used, each with the reason.
+        pictures: the number of all images.
+        finished: the number of images that were processed.
+        written: the number of files that this run wrote.
+        left_out: a message for each image that could not be used: its name and the reason.
     """
 
     pictures: int
@@ -127,7 +127,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Result:
-    """What a worker did with one image: how many files it wrote, and what was wrong with the image."""
+    """What a worker did with one image: the number of files it wrote, and what is wrong with the image (empty if nothing is)."""
 
     written: int
     fault: str = ""
@@ -147,7 +147,7 @@ def apply_to_folder(
 
     Args:
         source: a folder of images with 8 bits per channel.
-        out: the folder for the results; files that an earlier run with the same settings completed stay.
+        out: the folder for the results. Complete files of an earlier run with the same settings are not written again.
         settings: the corruptions, severities and other settings.
         masks: a folder of PNGs of class ids at the same relative paths.
         only: a text file that lists the images to corrupt.
@@ -171,17 +171,17 @@ def apply_to_folder(
         raise CorruptionError(
             f"{masks}: no image has a mask here; expected, for example, {_mask_of(masks, pictures[0])}."
         )
-    about = _about(settings, masks is not None)
+    recorded = _recorded_settings(settings, masks is not None)
     outcome = Outcome(len(pictures))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with _alone(out):
-            _check_earlier(out, about, pictures)
-            with _unfinished(out) as unfinished:
+        with _locked(out):
+            _check_earlier(out, recorded, pictures)
+            with _unfinished_folder(out) as unfinished:
                 job = _Job(settings, source, out, masks, unfinished)
-                _write_about(job, about, outcome)
+                _write_settings(job, recorded, outcome)
                 _run(job, pictures, workers, outcome)
-                _write_about(job, about, outcome)
+                _write_settings(job, recorded, outcome)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT) or error.filename == SHARED_MEMORY:
             raise
@@ -200,16 +200,16 @@ def _check_folders(source: Path, out: Path, masks: Path | None) -> None:
             raise CorruptionError(f"{kind} {folder}: {'not a folder' if folder.exists() else 'no such folder'}.")
     if out.exists() and not out.is_dir():
         raise CorruptionError(f"OUT {out}: is a file; expected a folder, or a path that does not exist.")
-    place = out.resolve()
+    real_out = out.resolve()
     for kind, folder in (("IN", source), ("--masks", masks)):
         if folder is None:
             continue
-        if folder.resolve().is_relative_to(place):
+        if folder.resolve().is_relative_to(real_out):
             raise CorruptionError(f"OUT {out}: is {kind} {folder}, or contains it. Choose a separate folder.")
         # A link below IN may lead to OUT; the run would then read its own results.
         for inner, _, _ in walk(folder):
             real = inner.resolve()
-            if place.is_relative_to(real) or real.is_relative_to(place):
+            if real_out.is_relative_to(real) or real.is_relative_to(real_out):
                 raise CorruptionError(
                     f"OUT {out}: lies in {kind} {folder}, or is linked from it. Choose a separate folder."
                 )
@@ -220,8 +220,8 @@ def _mask_of(masks: Path, picture: Picture) -> Path:
     return masks / f"{picture.image_id}.png"
 
 
-def _about(settings: Settings, with_masks: bool) -> dict[str, Any]:
-    """Return all that decides the images, for corruptions.json. A later run into the same folder must agree with all of it."""
+def _recorded_settings(settings: Settings, with_masks: bool) -> dict[str, Any]:
+    """Return everything on which the images depend, for corruptions.json. A later run into the same folder must agree with it."""
     optional = {"field_of_view": settings.field_of_view, "components": sources_sha256(settings.components)}
     defaults = {"field_of_view": CORRUPT, "components": {}}
     given = {key: value for key, value in json.loads(json.dumps(asdict(settings))).items() if key not in optional}
@@ -244,26 +244,28 @@ def _version() -> str:
         return "not installed"
 
 
-def _check_earlier(out: Path, about: Mapping[str, Any], pictures: Sequence[Picture]) -> None:
-    """Refuse a folder that holds anything but an earlier part of the same run."""
-    if not (out / ABOUT).exists():
+def _check_earlier(out: Path, recorded: Mapping[str, Any], pictures: Sequence[Picture]) -> None:
+    """Refuse a folder that holds anything but results of the same settings and images."""
+    if not (out / SETTINGS_FILE).exists():
         other_files = sorted(path.name for path in out.glob("*") if not path.name.startswith("."))
         if other_files:
             raise CorruptionError(
-                f"OUT {out}: holds {other_files[0]}, but no {ABOUT}, so no earlier run wrote it. "
+                f"OUT {out}: holds {other_files[0]}, but no {SETTINGS_FILE}, so no earlier run wrote it. "
                 "Choose a new or empty folder."
             )
         return
     try:
-        with open_regular(out / ABOUT) as stream:
+        with open_regular(out / SETTINGS_FILE) as stream:
             earlier = json.load(stream)
-        earlier = {key: earlier[key] for key in about}
+        earlier = {key: earlier[key] for key in recorded}
     except (OSError, ValueError, KeyError, TypeError):
         raise CorruptionError(
-            f"{out / ABOUT}: not written by this command, or damaged. Choose another folder."
+            f"{out / SETTINGS_FILE}: not written by this command, or damaged. Choose another folder."
         ) from None
     changed = [
-        f"{key} was {_shown(earlier[key])}, is {_shown(about[key])}" for key in about if earlier[key] != about[key]
+        f"{key} was {_setting_text(earlier[key])}, is {_setting_text(recorded[key])}"
+        for key in recorded
+        if earlier[key] != recorded[key]
     ]
     if changed:
         raise CorruptionError(
@@ -280,7 +282,7 @@ def _check_earlier(out: Path, about: Mapping[str, Any], pictures: Sequence[Pictu
             )
 
 
-def _shown(value: Any) -> str:
+def _setting_text(value: Any) -> str:
     """Return a setting as the error message shows it."""
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
@@ -293,14 +295,14 @@ def _folder(out: Path, name: str, severity: int) -> Path:
 
 
 @contextmanager
-def _alone(out: Path) -> Iterator[None]:
+def _locked(out: Path) -> Iterator[None]:
     """Hold a lock on OUT within the block; the system releases it when this process ends, however it ends."""
     with (out / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path = out / _LOCK
             if not path.exists() or not os.path.samestat(path.stat(), os.fstat(lock.fileno())):
-                raise BlockingIOError  # its last holder has just deleted it, and another process may have made a new one
+                raise BlockingIOError  # the process before has just deleted the file, and another one may have created a new one
         except BlockingIOError:
             raise CorruptionError(f"OUT {out}: another process is writing it. Wait for it, or stop it.") from None
         except OSError as error:
@@ -313,8 +315,8 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _unfinished(out: Path) -> Iterator[Path]:
-    """Yield a folder for files that are being written; it is deleted at the end, with what a killed run left in it."""
+def _unfinished_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder for files that are being written. Delete it at the end, with the files that a killed run left in it."""
     folder = out / _UNFINISHED
     folder.mkdir(exist_ok=True)
     try:
@@ -325,7 +327,7 @@ def _unfinished(out: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class _Job:
-    """What a worker needs besides the image."""
+    """What all images of a run have in common; each worker process gets a copy."""
 
     settings: Settings
     source: Path
@@ -378,7 +380,7 @@ def _corrupt_picture(job: _Job, picture: Picture) -> _Result:
             if not severities:
                 continue
             pairs = _sweep(job, picture, name, severities, image, mask)
-            # Only after the first sweep, which refuses an image that cannot be corrupted; nothing is written for it then.
+            # The clean image is written after the first sweep: if the sweep refuses the image, nothing is written for it.
             written += _write_clean(job, picture, clean)
             for severity, (corrupted, moved) in zip(severities, pairs, strict=True):
                 contents = {"images": encode_png(corrupted)}
@@ -387,17 +389,17 @@ def _corrupt_picture(job: _Job, picture: Picture) -> _Result:
                 written += _write(job, picture, name, severity, contents)
         return _Result(written + _write_clean(job, picture, clean))
     except CorruptionError as error:
-        return _Result(0, f"{_name(job, picture)}: {error}")
+        return _Result(0, f"{_name_below_source(job, picture)}: {error}")
     except MemoryError:
-        return _Result(0, f"{_name(job, picture)}: not enough memory for it. Try --workers 1.")
+        return _Result(0, f"{_name_below_source(job, picture)}: not enough memory for it. Try --workers 1.")
     except OSError:
         raise
     except Exception as error:  # one image among thousands must not stop the others
-        return _Result(0, f"{_name(job, picture)}: {type(error).__name__}: {error}")
+        return _Result(0, f"{_name_below_source(job, picture)}: {type(error).__name__}: {error}")
 
 
-def _name(job: _Job, picture: Picture) -> str:
-    """Return an image's path below IN, so that corruptions.json names no folders of this computer."""
+def _name_below_source(job: _Job, picture: Picture) -> str:
+    """Return an image's path below IN, because corruptions.json must not contain folders of this computer."""
     return picture.path.relative_to(job.source).as_posix().encode(errors="backslashreplace").decode()
 
 
@@ -415,7 +417,7 @@ def _read(job: _Job, picture: Picture) -> tuple[Pixels, Pixels | None]:
             raise CorruptionError(f"its mask {picture.image_id}.png: {error}") from None
         if mask.shape != image.shape[:2]:
             raise CorruptionError(
-                f"its mask is {mask.shape[1]}x{mask.shape[0]} pixels, it is {image.shape[1]}x{image.shape[0]}. "
+                f"its mask is {mask.shape[1]}x{mask.shape[0]} pixels, the image is {image.shape[1]}x{image.shape[0]}. "
                 "Expected the same size."
             )
     if job.settings.size is not None:
@@ -435,11 +437,11 @@ def _sweep(
 
 
 def _write_clean(job: _Job, picture: Picture, clean: Mapping[str, bytes]) -> int:
-    """Save the uncorrupted image. If it is saved already, it must be the same, or earlier results would belong to another image."""
+    """Save the uncorrupted image and mask, and return the number of files. Refuse an image that differs from the saved one."""
     for kind, content in clean.items():
         path = job.file(*CLEAN, kind, picture)
         if _is_saved(path) and path.read_bytes() != content:
-            raise CorruptionError("it has changed since OUT was started. Choose another OUT.")
+            raise CorruptionError("it has changed since an earlier run into OUT. Choose another OUT.")
     return 0 if job.is_done(*CLEAN, picture) else _write(job, picture, *CLEAN, clean)
 
 
@@ -450,12 +452,12 @@ def _write(job: _Job, picture: Picture, name: str, severity: int, contents: Mapp
     return len(contents)
 
 
-def _write_about(job: _Job, about: Mapping[str, Any], outcome: Outcome) -> None:
-    """Write corruptions.json: the settings, and how far the run is."""
+def _write_settings(job: _Job, recorded: Mapping[str, Any], outcome: Outcome) -> None:
+    """Write corruptions.json: the settings, and the number of images that are complete."""
     state = {
         "images": outcome.finished - len(outcome.left_out),
         "complete": outcome.finished == outcome.pictures and not outcome.left_out,
         "left_out": outcome.left_out,
     }
-    text = json.dumps({**about, **state}, indent=2, sort_keys=True) + "\n"
-    write_whole(job.out / ABOUT, text.encode(), job.unfinished)
+    text = json.dumps({**recorded, **state}, indent=2, sort_keys=True) + "\n"
+    write_whole(job.out / SETTINGS_FILE, text.encode(), job.unfinished)

@@ -22,7 +22,7 @@ from corruptions.own_modules import add_own_modules, own_corruptions
 from corruptions.registry import find
 from corruptions.system_errors import READER_GONE, explained, reader_is_gone
 
-_LISTED = 20  # images left out that the terminal lists; corruptions.json lists all
+_LISTED_AT_MOST = 20  # images left out that the terminal lists; corruptions.json lists all
 _INTERRUPTED = 130  # exit status of a command that Ctrl-C ended
 
 
@@ -50,7 +50,7 @@ def _add_apply(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command.add_argument(
         "--masks", type=Path, metavar="DIR", help="folder of masks of class ids as PNG, at the same relative paths"
     )
-    _add_choice(command)
+    _add_selection(command)
     command.add_argument(
         "--severity",
         action="append",
@@ -83,7 +83,7 @@ def _add_sheet(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command.add_argument(
         "--out", type=Path, default=Path("sheet.png"), metavar="PNG", help="file to write (default: sheet.png)"
     )
-    _add_choice(command)
+    _add_selection(command)
     command.add_argument(
         "--size", type=int, default=192, metavar="N", help="longer side of a tile in pixels (default: 192)"
     )
@@ -107,7 +107,7 @@ def _add_components(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_choice(command: argparse.ArgumentParser) -> None:
+def _add_selection(command: argparse.ArgumentParser) -> None:
     _add_components(command)
     command.add_argument(
         "--corruption",
@@ -138,12 +138,12 @@ def _add_choice(command: argparse.ArgumentParser) -> None:
 
 
 def _cores() -> int:
-    # Of a machine's cores, a container or a scheduler may grant a few.
+    """Return the number of cores that this process may use; a container or a scheduler may grant only some of the machine's cores."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _apply(arguments: argparse.Namespace) -> int:
-    from corruptions.command.apply import ABOUT, Settings, apply_to_folder
+    from corruptions.command.apply import SETTINGS_FILE, Settings, apply_to_folder
 
     settings = Settings(
         _names(arguments),
@@ -167,8 +167,12 @@ def _apply(arguments: argparse.Namespace) -> int:
     if outcome.left_out:
         print(
             f"corruptions apply: {len(outcome.left_out)} of {outcome.pictures} images were left out; the others are complete:",
-            *outcome.left_out[:_LISTED],
-            *([f"and others; {arguments.out / ABOUT} lists all."] if len(outcome.left_out) > _LISTED else []),
+            *outcome.left_out[:_LISTED_AT_MOST],
+            *(
+                [f"and others; {arguments.out / SETTINGS_FILE} lists all."]
+                if len(outcome.left_out) > _LISTED_AT_MOST
+                else []
+            ),
             sep="\n  ",
             file=sys.stderr,
         )
@@ -176,21 +180,21 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 
 def _names(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """Return the corruptions that the options name, or all that profile and backend have; print those that they lack."""
+    """Return the corruptions that the options name, or all that profile and backend have. Print the corruptions that they do not have."""
     known = known_corruptions()
     if arguments.corruption:
-        given = [name.strip() for text in arguments.corruption for name in text.split(",") if name.strip()]
-        return tuple(sorted(selected_corruptions(given), key=known.index))
+        entries = [name.strip() for text in arguments.corruption for name in text.split(",") if name.strip()]
+        return tuple(sorted(selected_corruptions(entries), key=known.index))
     if arguments.profile == "authors_code" and arguments.backend == "fast":
         raise CorruptionError("the profile 'authors_code' needs the backend 'reference'; leave out --backend.")
-    names = tuple(name for name in known if _has(name, arguments.profile, arguments.backend))
+    names = tuple(name for name in known if _is_available(name, arguments.profile, arguments.backend))
     if len(names) < len(known):
         absent = ", ".join(name for name in known if name not in names)
         print(f"profile {arguments.profile}, backend {arguments.backend}: not available: {absent}.")
     return names
 
 
-def _has(name: str, profile: str, backend: str) -> bool:
+def _is_available(name: str, profile: str, backend: str) -> bool:
     """Return whether profile and backend have a corruption."""
     try:
         backend_of(name, backend, profile)
@@ -199,22 +203,22 @@ def _has(name: str, profile: str, backend: str) -> bool:
     return True
 
 
-def _listed_values(given: Sequence[str], known: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the values that an option lists, in the order of the catalogue; unknown values come last and are refused later."""
-    if not given:
+def _listed_values(texts: Sequence[str], known: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the values that an option lists, in the order of `known`; unknown values come last and are refused later."""
+    if not texts:
         return tuple(known)
     by_name = {str(value): value for value in known}
-    names = dict.fromkeys(name.strip() for text in given for name in text.split(",") if name.strip())
-    wanted = [by_name.get(name, name) for name in names]
-    return tuple(sorted(wanted, key=lambda value: known.index(value) if value in known else len(known)))
+    names = dict.fromkeys(name.strip() for text in texts for name in text.split(",") if name.strip())
+    listed = [by_name.get(name, name) for name in names]
+    return tuple(sorted(listed, key=lambda value: known.index(value) if value in known else len(known)))
 
 
-def _parameters(given: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the values of NAME.PARAMETER=VALUE by corruption; a value that reads as a number becomes one."""
+def _parameters(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the values of NAME.PARAMETER=VALUE by corruption and parameter."""
     parameters: dict[str, dict[str, Any]] = {}
-    for text in given:
-        place, equals, value = text.partition("=")
-        name, dot, parameter = place.partition(".")
+    for text in texts:
+        target, equals, value = text.partition("=")
+        name, dot, parameter = target.partition(".")
         if not (equals and dot and name and parameter and value):
             raise CorruptionError(f"--set {text}: expected NAME.PARAMETER=VALUE, such as smoke.mean_transmission=0.5.")
         parameters.setdefault(name, {})[parameter] = _number_or_text(value)
@@ -222,7 +226,7 @@ def _parameters(given: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _number_or_text(value: str) -> int | float | str:
-    """Return the value as int or float if it reads as one, otherwise as text."""
+    """Return a value as int or float if it is written as one, otherwise as text."""
     for kind in (int, float):
         try:
             return kind(value)
@@ -252,20 +256,20 @@ def _sheet(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     if arguments.json:
-        print(json.dumps([_described(name) for name in known_corruptions()], indent=2))
+        print(json.dumps([_description(name) for name in known_corruptions()], indent=2))
         return 0
     for category, names in known_categories().items():
         print(category)
-        for about in map(_described, names):
-            notes = [about["backend"]]
-            notes += ["moves pixels and the mask"] if about["moves_pixels"] else []
-            notes += ["your own"] if about["own"] else []
-            notes += [f"parameters: {', '.join(about['parameters'])}"] if about["parameters"] else []
-            print(f"  {about['name']:<20}{'; '.join(notes)}")
+        for description in map(_description, names):
+            notes = [description["backend"]]
+            notes += ["moves pixels and the mask"] if description["moves_pixels"] else []
+            notes += ["your own"] if description["own"] else []
+            notes += [f"parameters: {', '.join(description['parameters'])}"] if description["parameters"] else []
+            print(f"  {description['name']:<20}{'; '.join(notes)}")
     return 0
 
 
-def _described(name: str) -> dict[str, Any]:
+def _description(name: str) -> dict[str, Any]:
     corruption = find(name)
     return {
         "name": name,
@@ -281,8 +285,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 if it succeeded; 1, with a message on standard error, if some or all of the user's input cannot be used; 130 if Ctrl-C ended it;
-        141 if standard output is no longer read.
+        The exit status: 0 if the command succeeded; 1, with a message on standard error, if some or all of the user's input cannot be used;
+        130 if Ctrl-C ended it; 141 if standard output is no longer read.
     """
     parsed = command_parser().parse_args(arguments)
     name = f"corruptions {parsed.command}"

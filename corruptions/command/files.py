@@ -23,7 +23,8 @@ class Picture:
 
     Attributes:
         path: the file.
-        image_id: its path below the folder it was found in, with forward slashes and no suffix. Randomness and result names depend on it.
+        image_id: its path below the folder that was searched, with forward slashes and no suffix. Random details and the names of its
+            results depend on it.
     """
 
     path: Path
@@ -36,7 +37,7 @@ def find_pictures(folder: Path) -> list[Picture]:
     Hidden files, hidden folders and `__MACOSX` are skipped. Links are followed; each folder is visited once.
 
     Raises:
-        CorruptionError: if there is none, or if the results of two would get the same name.
+        CorruptionError: if there is no image, or if the results of two images would get the same name.
     """
     pictures = []
     for inner, _, names in walk(folder):
@@ -58,9 +59,10 @@ def find_pictures(folder: Path) -> list[Picture]:
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Yield every folder below one, with the sorted names of its folders and files; as with os.walk, the caller may remove folder names.
+    """Yield a folder and every folder below it, each with the sorted names of its folders and files.
 
-    Links are followed; each folder is visited once. Hidden folders (left by an interrupted run) and `__MACOSX` are skipped.
+    As with os.walk, the caller may remove folder names. Links are followed; each folder is visited once. Hidden folders, which an
+    interrupted run may have left, and `__MACOSX` are skipped.
     """
     seen: set[str] = set()
     for name, folders, files in os.walk(folder, followlinks=True):
@@ -84,33 +86,33 @@ def listed_pictures(pictures: Sequence[Picture], listing: Path, folder: Path) ->
             lines = stream.read().decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CorruptionError(f"{listing}: not a readable text file ({error_text(error)}).") from None
-    wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    listed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     known = {name: picture for picture in pictures for name in _names(picture, folder)}
-    unknown = [name for name in wanted if name not in known]
+    unknown = [name for name in listed if name not in known]
     if unknown:
-        raise CorruptionError(f"{listing}: {_some(unknown)}: no such image below {folder}.")
-    selected = {known[name].image_id: known[name] for name in wanted}
+        raise CorruptionError(f"{listing}: {_shortened(unknown)}: no such image below {folder}.")
+    selected = {known[name].image_id: known[name] for name in listed}
     if not selected:
         raise CorruptionError(f"{listing}: lists no image; expected one per line, such as {pictures[0].image_id}.")
     return [selected[image_id] for image_id in sorted(selected)]
 
 
 def _names(picture: Picture, folder: Path) -> tuple[str, str]:
-    """Return the two names by which a list may name an image: its id and its relative path."""
+    """Return the two names that an image may have in a list: its id and its relative path."""
     return picture.image_id, picture.path.relative_to(folder).as_posix()
 
 
-def _some(names: Sequence[str], most: int = 3) -> str:
-    """Return the first names of a long list, and how many follow."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _shortened(names: Sequence[str], shown: int = 3) -> str:
+    """Return the first names of a list, and how many others it has."""
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def encode_png(pixels: Pixels) -> bytes:
     """Encode uint8 (H, W) or RGB (H, W, 3) as the bytes of a PNG; the same pixels always give the same bytes."""
     stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    # Run-length coding compresses noise and gradients as well as the search for matches does, in half the time.
-    done, encoded = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE])
-    if not done:
+    # Run-length coding compresses noise and gradients as well as zlib's search for matches, in half the time.
+    succeeded, encoded = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE])
+    if not succeeded:
         raise CorruptionError(f"cannot be encoded as PNG (shape {pixels.shape}, type {pixels.dtype}).")
     return encoded.tobytes()
 
@@ -119,9 +121,9 @@ def write_whole(path: Path, content: bytes, unfinished: Path) -> None:
     """Write a file completely or not at all.
 
     Args:
-        path: the file; folders above it are made.
+        path: the file; missing folders above it are created.
         content: its bytes.
-        unfinished: a folder on the same disk where the file is written first.
+        unfinished: a folder on the same disk, in which the file is written before it is moved to its path.
     """
     partial = unfinished / f"{os.getpid()}.partial"
     try:

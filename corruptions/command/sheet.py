@@ -18,8 +18,9 @@ from corruptions.command.files import encode_png, write_whole
 from corruptions.errors import CorruptionError
 from corruptions.pictures import Pixels, read_image
 
-_INK, _FAINT, _PAPER = (34, 36, 42), (120, 122, 130), (255, 255, 255)
-_BANDS = ((78, 108, 150), (84, 136, 120), (176, 92, 72), (124, 100, 150))  # one colour per category
+# Colours: RGB, 0 to 255.
+_TEXT, _SUBTITLE, _BACKGROUND = (34, 36, 42), (120, 122, 130), (255, 255, 255)
+_CATEGORY_COLOURS = ((78, 108, 150), (84, 136, 120), (176, 92, 72), (124, 100, 150))  # one colour per category
 _TILES = range(64, 1025)
 _WORKING_SIZES = range(32, 6001)
 
@@ -83,7 +84,7 @@ def _check(path: Path, out: Path, tile: int, working_size: int) -> None:
 
 
 def _shrink(image: Pixels, shorter: int) -> Pixels:
-    """Reduce an image to a shorter side; a smaller image, or 0, leaves it unchanged."""
+    """Reduce an image so that its shorter side has this many pixels. A smaller image is not changed, and none is if `shorter` is 0."""
     height, width = image.shape[:2]
     scale = shorter / min(height, width)
     if not 0 < scale < 1:
@@ -101,7 +102,7 @@ class _Sheet:
         self.left = self._px(24 + 20 + 14 + 14) + round(max(map(self._font(14).getlength, names)))
         self.tops, bottom = self._place_rows(self._px(118))
         right = self._column(len(SEVERITIES)) + self.tile[0]
-        self.page = Image.new("RGB", (right + self._px(24), bottom + self._px(24)), _PAPER)
+        self.page = Image.new("RGB", (right + self._px(24), bottom + self._px(24)), _BACKGROUND)
         self.draw = ImageDraw.Draw(self.page)
 
     def _px(self, length: float) -> int:
@@ -137,33 +138,33 @@ class _Sheet:
         """Return the left edge of a column; a small gap separates the first column, the clean image, from the others."""
         return self.left + index * (self.tile[0] + self.gap) + (self._px(10) if index else 0)
 
-    def draw_headings(self, title: str, about: str) -> None:
-        """Draw the title, the line below it, the column headings, and the categories along the left side."""
+    def draw_headings(self, title: str, subtitle: str) -> None:
+        """Draw the title, the subtitle, the column headings, and the categories along the left side."""
         margin = self._px(24)
-        self.draw.text((margin, self._px(42)), title, _INK, self._font(21), anchor="ls")
-        self.draw.text((margin, self._px(66)), about, _FAINT, self._font(13), anchor="ls")
+        self.draw.text((margin, self._px(42)), title, _TEXT, self._font(21), anchor="ls")
+        self.draw.text((margin, self._px(66)), subtitle, _SUBTITLE, self._font(13), anchor="ls")
         for index, heading in enumerate(("clean", *(f"severity {severity}" for severity in SEVERITIES))):
             middle = self._column(index) + self.tile[0] // 2
-            self.draw.text((middle, self._px(106)), heading, _INK, self._font(14), anchor="ms")
+            self.draw.text((middle, self._px(106)), heading, _TEXT, self._font(14), anchor="ms")
         for colour, (category, names) in zip(self._colours(), self.groups.items(), strict=True):
             self._draw_band(category, colour, self.tops[names[0]], self.tops[names[-1]] + self.tile[1])
 
     def _colours(self) -> list[tuple[int, int, int]]:
         """Return the colour of each category."""
         order = list(known_categories())
-        return [_BANDS[order.index(category) % len(_BANDS)] for category in self.groups]
+        return [_CATEGORY_COLOURS[order.index(category) % len(_CATEGORY_COLOURS)] for category in self.groups]
 
     def _draw_band(self, category: str, colour: tuple[int, int, int], top: int, bottom: int) -> None:
         """Draw a bar along the rows of a category, with its name."""
         band = Image.new("RGB", (bottom - top, self._px(20)), colour)
         middle = (band.width // 2, band.height // 2)
-        ImageDraw.Draw(band).text(middle, category.upper(), _PAPER, self._font(12), anchor="mm")
+        ImageDraw.Draw(band).text(middle, category.upper(), _BACKGROUND, self._font(12), anchor="mm")
         self.page.paste(band.transpose(Image.Transpose.ROTATE_90), (self._px(24), top))
 
     def draw_row(self, name: str, images: Sequence[Pixels]) -> None:
         """Draw a corruption's name and its tiles, the clean image first."""
         top = self.tops[name]
-        self.draw.text((self.left - self._px(14), top + self.tile[1] // 2), name, _INK, self._font(14), anchor="rm")
+        self.draw.text((self.left - self._px(14), top + self.tile[1] // 2), name, _TEXT, self._font(14), anchor="rm")
         for index, image in enumerate(images):
             shrinks = image.shape[0] > self.tile[1]
             tile = cv2.resize(image, self.tile, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -2,7 +2,8 @@
 
 Blood covers the places where a level field (log-normal droplets, a few pools and fractal noise) exceeds a threshold, which is
 set so that the coverage is that of the severity. Higher severities have lower thresholds, so blood only spreads. Blood absorbs light
-like a thin layer of haemoglobin (Beer-Lambert: green and blue strongly, red little), keeps the shading below it, and reflects the lamp.
+like a thin layer of haemoglobin (Beer-Lambert: green and blue strongly, red little). The shading of the tissue stays visible, and blood
+reflects the lamp.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def prepare_bleeding(image: Image, randomness: Randomness) -> Blood:
 
 
 def blood_level(randomness: Randomness, height: int, width: int) -> Field:
-    """Return the level field at `field_size`; sizes scale with the shorter side. Blood covers it from its peaks downwards."""
+    """Return the level field at `field_size`. Blood covers its highest values first; sizes of drops scale with the shorter side."""
     rows, columns = field_size(height, width)
     short = min(rows, columns)
     warp_x = fractal_noise(randomness, rows, columns, cells=5, octaves=3)
@@ -135,7 +136,7 @@ def bleeding(image: Image, severity: int, blood: Blood, coverage: float | None =
 def _optics() -> tuple[Field, Field]:
     """Return two tables over `_STEPS` steps of thickness: factors of the scene (steps, 3), and the share of the blood's own light (steps,).
 
-    They include the rim, where a film of blood is thinner than the model resolves, and the opacity of deep blood.
+    They include two effects that Beer-Lambert does not describe: the thin film of blood at the rim, and the opacity of deep blood.
     """
     thickness = (np.arange(_STEPS) / (_STEPS - 1))[:, None]
     opacity = 0.78 * np.clip(thickness * 1.5, 0, 1) ** 2
@@ -172,7 +173,7 @@ def _cover(
 
 
 def _highlights(thickness: Field, waves: Field) -> Field:
-    """Return glints on slopes that face a lamp at the top left, on rims and on the waves of deep blood: float32, 0 to 0.55."""
+    """Return reflections of a lamp at the top left, on rims and on the waves of deep blood: float32 (h, w), 0 to 0.55."""
     short = min(thickness.shape)
     surface = gaussian(thickness, short / 110, "reflect_101")
     surface += np.float32(0.45) * waves * thickness**2

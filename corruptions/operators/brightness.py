@@ -1,4 +1,4 @@
-"""Brightness: the largest channel of every colour is raised; hue and saturation stay."""
+"""Brightness: the largest channel of every colour is raised; hue and saturation do not change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RAISED_BY = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 @register_corruption("brightness", "occlusion")
 def brightness(image: Image, severity: int, prepared: None) -> Image:
-    """Raise the V of HSV by a share of the full range; above the range, V is at its maximum."""
+    """Raise the V of HSV by a share of the full range, at most to its maximum."""
     result = np.empty_like(image, order="C")
     pixels = np.ascontiguousarray(image).reshape(-1, 3)
     _look_up(pixels, _raised(RAISED_BY[severity - 1]), result.reshape(-1, 3))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.compiled import compiled
-from corruptions.filters import Field, beyond, rounded, separable, weighted_shifts
+from corruptions.filters import Field, padded_indices, rounded, separable, weighted_shifts
 from corruptions.registry import Image, register_corruption
 
 # Radius of the disc and sigma of its rim, both in pixels.
@@ -16,9 +16,10 @@ RADIUS_RIM = ((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5))
 
 @register_corruption("defocus_blur", "blur")
 def defocus_blur(image: Image, severity: int, prepared: None) -> Image:
-    """Filter by the disc with running sums (one per row of the disc), smooth the result, and add the difference to the reference's kernel.
+    """Filter by the disc with running sums (one per row of the disc), smooth the result, and correct it to the reference's kernel.
 
-    The reference smooths its kernel in a frame of 8 pixels, or of the radius, and folds it back at the border of the frame.
+    The two kernels differ, because the reference smooths the disc within a frame (8 pixels or the radius in each direction) and mirrors it
+    at the frame's border.
     """
     radius, rim = RADIUS_RIM[severity - 1]
     smoothing = _half_gaussian(1 if radius <= 8 else 2, rim)
@@ -67,7 +68,7 @@ def _smoothed(radius: int, smoothing: Field) -> NDArray[np.float64]:
 def disc_sums(image: Image, radius: int) -> Field:
     """Return the exact sum over a disc around each pixel, float32 (H, W, C); the image is mirrored at its border pixels."""
     height, width, channels = image.shape
-    rows, columns = beyond(height, radius, "reflect_101"), beyond(width, radius, "reflect_101")
+    rows, columns = padded_indices(height, radius, "reflect_101"), padded_indices(width, radius, "reflect_101")
     half = np.array([int((radius**2 - dy**2) ** 0.5) for dy in range(-radius, radius + 1)])
     padded = image[:, columns].reshape(height, -1)
     result = np.empty((height, width * channels), np.float32)

@@ -1,4 +1,4 @@
-"""Elastic transform: pixels move a little, neighbours in a similar way. It is the only corruption here that moves the mask."""
+"""Elastic transform: pixels move a little, and neighbours move similarly. Of the nineteen corruptions only this one moves the mask."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ _SIGMA, _NOISE = 0.01, 0.005
 def _displacement(image: Image, randomness: Randomness) -> Field:
     """Return how far each pixel moves at strength 1, in pixels: float32 (2, H, W), down and across.
 
-    It is uniform noise smoothed by a Gaussian. For images above `fields.LARGEST` the noise is drawn at a smaller size. A smaller sigma
-    raises the deviation of the smoothed noise, which `amount` corrects. No side is reduced below the size where sigma is 1.5 pixels.
+    It is uniform noise smoothed by a Gaussian. For images above `fields.LARGEST` the noise is drawn at a smaller size, where sigma is
+    smaller too. This raises the deviation of the smoothed noise, and `amount` corrects it. Sigma is at least 1.5 pixels, so the sides of
+    the noise are not reduced below 150 pixels.
     """
     height, width = image.shape[:2]
     smaller = field_size(height, width)

@@ -1,6 +1,6 @@
 """Gamma correction: out = 255 (in / 255)^g, with g = gamma or 1 / gamma.
 
-The authors of EndoARSS list six exponents for five severities, which do not become harder in order; here they do.
+The authors of EndoARSS list six exponents for five severities, which are not ordered by strength. The exponents here are.
 """
 
 from __future__ import annotations

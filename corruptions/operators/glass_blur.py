@@ -10,7 +10,7 @@ from corruptions.filters import gaussian, rounded, truncated
 from corruptions.randomness import Randomness
 from corruptions.registry import Image, register_corruption
 
-# Sigma of the blur and largest distance, both in pixels, and number of rounds.
+# Sigma of the blur and largest distance of a shuffled pixel, both in pixels, and number of rounds of shuffling.
 BLUR_DISTANCE_ROUNDS = ((0.7, 1, 2), (0.9, 2, 1), (1.0, 2, 3), (1.1, 3, 2), (1.5, 4, 2))
 _MOST_ROUNDS = max(rounds for _, _, rounds in BLUR_DISTANCE_ROUNDS)
 
@@ -33,8 +33,8 @@ def glass_blur(image: Image, severity: int, bits: NDArray[np.uint16]) -> Image:
 def shuffle(pixels: Image, bits: NDArray[np.uint16], distance: int) -> None:
     """Give each pixel, from the last to the first, the colour of a neighbour, in place.
 
-    The reference is meant to swap the two, but its assignment only copies. A byte b of the bits gives the offset
-    b * 2 distance // 256 - distance, which is exactly uniform for distances 1, 2 and 4, and uniform up to 1/256 for 3.
+    The reference intends to swap the two colours, but its assignment copies one. Each byte b of the bits gives an offset,
+    b * 2 distance // 256 - distance, which is exactly uniform for the distances 1, 2 and 4, and uniform up to 1/256 for 3.
 
     Args:
         pixels: uint8 (H, W, 3).

@@ -1,4 +1,4 @@
-"""Motion blur: the camera moves in one direction from a sharp start."""
+"""Motion blur: the camera moves in one direction, with most weight at the start of its path."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ FACTOR_OFFSET = ((0.3, 0.0), (0.1, 0.0), (2.0, 0.0), (5.0, 0.1), (20.0, 0.2))
 
 @register_corruption("saturate", "digital")
 def saturate(image: Image, severity: int, prepared: None) -> Image:
-    """Change the S of HSV; hue and value stay.
+    """Change the S of HSV; hue and value do not change.
 
     A grey pixel has the hue of red, as in the usual formula of HSV, so an offset turns it red.
     """

@@ -29,9 +29,8 @@ def _distribution(photons: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """Return the tables of the photon counts.
 
     Returns:
-        The distribution function of the count for each value, times 65536: int32 (256, photons).
-        The index at which the search in it starts, by value and upper half of the random bits: uint8 (256, 256). All counts above
-        `photons` are white.
+        The distribution function of the count for each value, times 65536: int32 (256, photons). Counts of `photons` and above are white.
+        The index at which the search in it starts, by value and upper half of the random bits: uint8 (256, 256).
     """
     from scipy.special import pdtr
 

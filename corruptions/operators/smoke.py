@@ -37,7 +37,7 @@ class Plume:
 
 
 def prepare_smoke(image: Image, randomness: Randomness) -> Plume:
-    """Draw the plume. Smoke scatters the lamp's light: it is nearly neutral, and as bright as the bright parts of the scene."""
+    """Draw the plume. Smoke scatters the lamp's light, so it is nearly grey, and as bright as the bright parts of the scene."""
     density = smoke_density(randomness, *image.shape[:2])
     brightness = np.clip(_percentile_of_largest(image, 90) / 255, 0.55, 0.90)
     tint = 1 + randomness.uniform(-0.02, 0.02, 3)
@@ -45,7 +45,7 @@ def prepare_smoke(image: Image, randomness: Randomness) -> Plume:
 
 
 def smoke_density(randomness: Randomness, height: int, width: int) -> Field:
-    """Return the density D at `field_size`: at least the ambient floor, largest in a plume that rises from below and drifts."""
+    """Return the density D at `field_size`: at least _AMBIENT, and largest in a plume that rises from below and drifts sideways."""
     rows, columns = field_size(height, width)
     x, y = unit_grid(rows, columns)
     reach = columns / min(rows, columns)
@@ -108,7 +108,7 @@ def _mix(image: Image, transmission: Field, lit: Field, airlight: Field, result:
 
 
 def _percentile_of_largest(image: Image, percent: float) -> int:
-    """Return the value below or at which this percentage of the pixels' largest channels lie."""
+    """Return the value that the largest channel of this percentage of the pixels does not exceed."""
     counts = np.zeros(256, np.int64)
     _count_largest(np.ascontiguousarray(image).reshape(-1, 3), counts)
     return int(np.searchsorted(counts.cumsum(), percent / 100 * counts.sum()))

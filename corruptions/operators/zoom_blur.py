@@ -34,14 +34,14 @@ def zoom_blur(image: Image, severity: int, prepared: None) -> Image:
 
 
 def _sources(count: int, factor: float) -> tuple[NDArray[np.int64], Field]:
-    """Return where the pixels of a zoomed side come from: the index of the first of two neighbours, and the weight of the second.
+    """Return the source of each pixel of a zoomed side: the index of the first of two neighbours, and the weight of the second.
 
     This equals scipy.ndimage.zoom of order 1 on the middle ceil(count / factor) pixels, with aligned corners, cut to the first `count`.
     """
-    seen = int(np.ceil(count / factor))
-    start = (count - seen) // 2
-    places = np.arange(count) * ((seen - 1) / max(1, round(seen * factor) - 1))
-    first = np.minimum(places.astype(np.int64), max(0, seen - 2))
+    visible = int(np.ceil(count / factor))
+    start = (count - visible) // 2
+    places = np.arange(count) * ((visible - 1) / max(1, round(visible * factor) - 1))
+    first = np.minimum(places.astype(np.int64), max(0, visible - 2))
     return start + first, np.clip(places - first, 0, 1).astype(np.float32)
 
 

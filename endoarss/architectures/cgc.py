@@ -1,8 +1,8 @@
 """CGC, customized gate control: progressive layered extraction with one level (Tang et al., RecSys 2020).
 
-Some experts are shared, others belong to one task. z_t = sum_e softmax(G_t(g(x)))_e f_e(x), where e are the shared experts and the experts
-of task t. Task t does not depend on the experts of other tasks, and gives them no gradient. As in MMoE, experts are sets of adapters on a
-frozen backbone, or full encoders.
+Some experts are shared, others belong to one task. The features of task t are z_t = sum_e softmax(G_t(g(x)))_e f_e(x) as in MMoE, where e
+are the shared experts and the experts of task t. Task t does not depend on the experts of other tasks, and gives them no gradient. Experts
+are sets of adapters on a frozen backbone, or full encoders.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class CustomizedGateControl(MultiTaskModel):
     def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
         super().__init__(settings, make_backbone)
         gate = GATES[self.own_settings(settings)["gate_input"]]
-        seen = len(self.experts(self.tasks[0]))
-        self.gates = nn.ModuleDict({task: gate(seen, settings.input_size) for task in self.tasks})
+        experts_per_task = len(self.experts(self.tasks[0]))
+        self.gates = nn.ModuleDict({task: gate(experts_per_task, settings.input_size) for task in self.tasks})
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
         """Return both tasks, and one stream per expert: first the shared experts, then the experts of each task."""
-        given, tasks = CustomizedGateControl.own_settings(settings), require_both_tasks(settings)
-        count = given["shared_experts"] + len(tasks) * given["task_experts"]
+        values, tasks = CustomizedGateControl.own_settings(settings), require_both_tasks(settings)
+        count = values["shared_experts"] + len(tasks) * values["task_experts"]
         return tasks, Streams(count=count, shared=False, owned=True)
 
     def experts(self, task: str) -> list[int]:
@@ -63,9 +63,9 @@ class CustomizedGateControl(MultiTaskModel):
         Args:
             task: the name of the task.
         """
-        given = self.own_settings(self.settings)
-        first = given["shared_experts"] + self.tasks.index(task) * given["task_experts"]
-        return range(first, first + given["task_experts"])
+        values = self.own_settings(self.settings)
+        first = values["shared_experts"] + self.tasks.index(task) * values["task_experts"]
+        return range(first, first + values["task_experts"])
 
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
         """Return each task's mixture of the maps of its experts."""

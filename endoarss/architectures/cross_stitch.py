@@ -2,7 +2,7 @@
 
 After a stage, stream t continues with sum_r alpha_tr x_r (equation 1). There is one trained matrix alpha (T, T) per stage, which starts at
 0.9 on its diagonal. On a frozen backbone the network of a task is a set of adapters, and a stage is a block; otherwise it is a full
-encoder. Each task has an effect on both networks, so the whole backbone is shared.
+encoder. The loss of each task trains both networks, so the whole backbone counts as shared.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ Each task has k selectors. Selector i encodes the number of an expert in m = cei
 j gets r_ij, the product of S or 1 - S over its bits. The features of the task are z_t = sum_i softmax(w)_i sum_j r_ij f_j(x). When every S
 is 0 or 1, at most k experts are selected. Experts are shared; selectors and heads belong to one task.
 
-The entropy regulariser of the paper drives S to 0 or 1; the paper tunes its weight for each dataset. Without it nothing is selected here:
-after 22 epochs of a small model all four experts still had a weight. With 0.01, the default, the tasks selected one and two experts. (The
-paper's code has 1e-6, which has almost no effect.)
+The entropy regulariser of the paper drives S to 0 or 1; the paper tunes its weight for each dataset. Without it nothing was selected in a
+test with this package: after 22 epochs of a small model all four experts still had a weight. With a weight of 0.01, the default, one task
+selected one expert and the other one two. (The paper's code has 1e-6, which has almost no effect.)
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Selector(nn.Module):
         self.logits = nn.Parameter(torch.empty(k).uniform_(-0.05, 0.05))
 
     def scores(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return z (..., k, m) and w (..., k); they have a leading axis B if they depend on the image.
+        """Return z (..., k, m) and w (..., k). If they depend on the image, both have a leading axis B.
 
         Args:
             images: the normalised images (B, 3, H, W).
@@ -83,7 +83,7 @@ class Selector(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the experts' weights (..., E), and r (..., k, E), the weight of each expert in each selector.
 
-        A row of r sums to 1 if E is a power of two, otherwise to at most 1.
+        Each row of r sums to 1 if E is a power of two. Otherwise it sums to at most 1, because some codes belong to no expert.
         """
         z, w = self.scores(images)
         steps = smooth_step(z, self.width).unsqueeze(-2)  # ..., k, 1, m
@@ -153,23 +153,23 @@ class DSelectK(MultiTaskModel):
 
     def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
         super().__init__(settings, make_backbone)
-        given = self.own_settings(settings)
-        experts, k, pixels = given["experts"], given["k"], 3 * settings.input_size**2
-        self.entropy = float(given["entropy"])
+        values = self.own_settings(settings)
+        experts, k, pixels = values["experts"], values["k"], 3 * settings.input_size**2
+        self.entropy = float(values["entropy"])
         self.selectors = nn.ModuleDict()
         for task in self.tasks:
-            static = given["selector_input"] == "static"
+            static = values["selector_input"] == "static"
             self.selectors[task] = Selector(experts, k) if static else PixelSelector(experts, k, pixels)
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
         """Return both tasks, and one stream per expert."""
-        given = DSelectK.own_settings(settings)
-        if given["k"] > given["experts"]:
+        values = DSelectK.own_settings(settings)
+        if values["k"] > values["experts"]:
             raise SettingsError(
-                f"dselect_k: k {given['k']}; expected at most the number of experts, {given['experts']}."
+                f"dselect_k: k {values['k']}; expected at most the number of experts, {values['experts']}."
             )
-        return require_both_tasks(settings), Streams(count=given["experts"], shared=False, owned=True)
+        return require_both_tasks(settings), Streams(count=values["experts"], shared=False, owned=True)
 
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
         """Return each task's selection of the experts' maps."""
@@ -192,7 +192,7 @@ class DSelectK(MultiTaskModel):
         return {task: selector.penalty(images, self.entropy) for task, selector in selectors.items()}
 
     def measures(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the number of experts that each task selects, which have a weight above 0.01; it is the mean over images."""
+        """Return the number of experts that each task selects (their weight is above 0.01), as the mean over images."""
         return {
             f"experts_{task}": (selector(images)[0] > _SELECTED).sum(dim=-1).double().mean()
             for task, selector in self.selectors.items()

@@ -1,7 +1,8 @@
 """MMoE: multi-gate mixture of experts (Ma et al., KDD 2018).
 
-z_t = sum_e softmax(G_t(g(x)))_e f_e(x). On a frozen backbone the experts are sets of low-rank adapters, which run as streams; otherwise
-they are full encoders. Experts are shared; gates and heads belong to one task.
+The features of task t are z_t = sum_e softmax(G_t(g(x)))_e f_e(x), with the image x, the experts f_e, the gate G_t of the task, and its
+input g(x), which the setting `gate_input` selects. On a frozen backbone the experts are sets of low-rank adapters, which run as streams;
+otherwise they are full encoders. Experts are shared; gates and heads belong to one task.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from endoarss.models import MultiTaskModel, require_both_tasks
 from endoarss.registry import register_architecture
 from endoarss.settings import ModelSettings
 
-_THUMBNAIL = 14
+_THUMBNAIL = 14  # pixels per side
 
 
 class ThumbnailGate(nn.Module):
-    """Computes the experts' weights from the image, pooled to 14 x 14, with a LayerNorm, a linear layer and a softmax.
+    """Computes the experts' weights from the image pooled to 14 x 14 pixels, with a LayerNorm, a linear layer and a softmax.
 
     Args:
         experts: E, the number of experts.
-        input_size: not used; all gates have the same arguments.
+        input_size: not used; it exists because all gates have the same arguments.
     """
 
     def __init__(self, experts: int, input_size: int) -> None:
@@ -47,7 +48,7 @@ class StaticGate(nn.Module):
 
     Args:
         experts: E, the number of experts.
-        input_size: not used; all gates have the same arguments.
+        input_size: not used; it exists because all gates have the same arguments.
     """
 
     def __init__(self, experts: int, input_size: int) -> None:

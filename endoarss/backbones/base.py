@@ -11,14 +11,15 @@ from endoarss.lora import LoRALinear, StreamBatchNorm2d, StreamConv2d, owned_par
 
 
 class Backbone(nn.Module):
-    """Encoders that together give one feature map per stream, with an optional front before them.
+    """Encoders that together return one feature map per stream, and an optional module before them, the front.
 
     Args:
         encoders: modules that turn the concatenated inputs of their streams, (S * B, 3, H, W), into maps (S * B, C, h, w).
         streams: S, the number of streams of each encoder.
         out_channels: C, the number of channels of a map.
         map_size: h and w, the size of a map.
-        front: a module that is applied once to the images, before all encoders; none by default.
+        front: a module that is applied once to the images, before all encoders; none by default. In this package it is SMA. Checkpoints
+            contain the name `front`, so it cannot be changed.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ def check_built(model: Any, name: str, requested: Mapping[str, Any]) -> None:
     Args:
         model: a timm model.
         name: the name of the model.
-        requested: the arguments it was built with; those that cannot be read from a model are not checked.
+        requested: the arguments with which it was built. Arguments that cannot be read from a model are not checked.
 
     Raises:
         SettingsError: if an argument was ignored; the message says what was requested and what was built.
@@ -77,7 +77,7 @@ def _of_vit(model: Any) -> dict[str, Any]:
     scaled = getattr(block, "gamma_1", None) is not None or any(
         not isinstance(getattr(block, name, nn.Identity()), nn.Identity) for name in ("ls1", "ls2")
     )
-    found = {
+    arguments = {
         "embed_dim": model.embed_dim,
         "depth": len(model.blocks),
         "class_token": model.cls_token is not None,
@@ -86,7 +86,7 @@ def _of_vit(model: Any) -> dict[str, Any]:
         "init_values": scaled,
     }
     heads = getattr(getattr(block, "attn", None), "num_heads", None)
-    return found if heads is None else {**found, "num_heads": heads}
+    return arguments if heads is None else {**arguments, "num_heads": heads}
 
 
 def _value_text(key: str, value: Any) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.errors import SettingsError
 
-# A prime number of images. Other sizes are not multiples of it, so a tensor whose first size is a multiple has the images first.
+# A prime number of images. No other size is a multiple of it, so a tensor whose first size is one has the images first.
 _IMAGES = 1009
 
 
@@ -40,20 +40,21 @@ class FeatureMap:
 
 # Cached, because a model is built several times: once per expert, and on the meta device before a checkpoint is read.
 @lru_cache(maxsize=64)
-def feature_map_of(name: str, given: str, own: str, input_size: int) -> FeatureMap:
+def feature_map_of(name: str, study_arguments: str, package_arguments: str, input_size: int) -> FeatureMap:
     """Run a timm model on the meta device and return a description of its feature map.
 
     Args:
         name: the name of the model.
-        given: arguments from the settings, as JSON.
-        own: arguments from this package's code, as JSON.
+        study_arguments: arguments for timm from the settings, as JSON.
+        package_arguments: arguments for timm from this package's code, as JSON.
         input_size: side of the images in pixels.
 
     Raises:
         SettingsError: if timm cannot build the model, it does not run at this size, or it returns no feature map.
     """
     with torch.device("meta"):
-        return _run_and_describe(bare_timm_model(name, json.loads(given), **json.loads(own)), name, input_size)
+        model = bare_timm_model(name, json.loads(study_arguments), **json.loads(package_arguments))
+        return _run_and_describe(model, name, input_size)
 
 
 def _run_and_describe(model: Any, name: str, input_size: int) -> FeatureMap:
@@ -74,7 +75,7 @@ def _run_and_describe(model: Any, name: str, input_size: int) -> FeatureMap:
     if not isinstance(output, Tensor) or output.ndim != 4:
         shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else type(output).__name__
         raise SettingsError(
-            f"{name}: its output is no feature map (C, h, w) but {shape}. Use the backbone timm_vit for a vision transformer; otherwise "
+            f"{name}: its output is not a feature map (C, h, w) but {shape}. Use the backbone timm_vit for a vision transformer; otherwise "
             "choose another model, such as convnext_tiny or swin_tiny_patch4_window7_224."
         )
     channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"

@@ -57,7 +57,9 @@ def build_resnet(settings: BackboneSettings, input_size: int, streams: Streams) 
             )
         blocks = sum(isinstance(module, BasicBlock | Bottleneck) for module in resnet.modules())
         if blocks * encoders > MAX_BLOCKS:
-            raise SettingsError(f"{encoders} encoders of {blocks} blocks; expected at most {MAX_BLOCKS} blocks in all.")
+            raise SettingsError(
+                f"{encoders} encoders of {blocks} blocks; expected at most {MAX_BLOCKS} blocks in total."
+            )
         return resnet
 
     def separate(resnet: nn.Module) -> None:

@@ -25,7 +25,7 @@ def separate_streams(model: nn.Module, adapted: Collection[str], settings: Backb
         streams: the number of streams.
 
     Raises:
-        SettingsError: if no layer can be adapted, or another normalisation of the model would mix the images of several streams.
+        SettingsError: if no layer can be adapted, or the model has another kind of normalisation that would mix the images of the streams.
     """
     has_adapters = False
     for path, parent in list(model.named_modules()):

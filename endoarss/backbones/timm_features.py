@@ -57,9 +57,8 @@ def build_timm_features(settings: BackboneSettings, input_size: int, streams: St
     arguments: dict[str, Any] = {"img_size": input_size} if takes_input_size(settings.model) else {}
     if settings.output_stride != 32:
         arguments["output_stride"] = settings.output_stride  # some models of timm do not accept this argument at all
-    given, own = json.dumps(settings.arguments), json.dumps(arguments)
     try:
-        feature_map = feature_map_of(settings.model, given, own, input_size)
+        feature_map = feature_map_of(settings.model, json.dumps(settings.arguments), json.dumps(arguments), input_size)
     except SettingsError as error:
         if settings.output_stride == 32:
             raise
@@ -77,7 +76,7 @@ def build_timm_features(settings: BackboneSettings, input_size: int, streams: St
         layers = sum(isinstance(module, nn.Conv2d | nn.Linear) for module in model.modules())
         if layers * count_encoders(streams) > _MAX_LAYERS:
             raise SettingsError(
-                f"{count_encoders(streams)} encoders of {layers} layers; expected at most {_MAX_LAYERS} layers in all."
+                f"{count_encoders(streams)} encoders of {layers} layers; expected at most {_MAX_LAYERS} layers in total."
             )
         remove_unused(model, feature_map.used)
         return model

@@ -19,7 +19,7 @@ def create_timm_model(settings: BackboneSettings, **arguments: Any) -> Any:
 
     Args:
         settings: model, arguments and weights. If the source of the weights is "checkpoint", the caller loads them.
-        arguments: further arguments for timm from this package's code.
+        arguments: arguments for timm from this package's code, in addition to those of the settings.
 
     Raises:
         SettingsError: if timm does not know the model, an argument is not allowed, the hub cannot be reached, or the tensors of a weights
@@ -38,7 +38,7 @@ def bare_timm_model(name: str, given: Mapping[str, Any], pretrained: bool = Fals
         name: the name of the timm model.
         given: arguments from the settings, which are checked against the list of allowed arguments.
         pretrained: whether timm downloads the weights from the hub.
-        arguments: further arguments from this package's code, which override those given.
+        arguments: arguments from this package's code, which override those of the settings.
 
     Raises:
         SettingsError: if timm does not know the model, an argument is not allowed, or the hub cannot be reached.

@@ -44,7 +44,7 @@ def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, fro
     """Build a ViT backbone.
 
     With pretrained weights the ViT is frozen and low-rank adapters are trained, by default on q and v; if streams own adapters, each stream
-    has its own set. With random weights the ViT is fully trained: each stream is then a whole encoder, and there are no shared adapters.
+    has its own set. With random weights the ViT is fully trained: there are no adapters, and each stream has an encoder of its own.
 
     Args:
         settings: model, weights and adapters.
@@ -56,28 +56,28 @@ def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, fro
         SettingsError: if the model is not a ViT, the input size is not a multiple of the patch, or the architecture needs task adapters and
             the weights are random.
     """
-    first = _create(settings, input_size)
-    patch = int(first.patch_embed.patch_size[0])
+    vit = _create(settings, input_size)
+    patch = int(vit.patch_embed.patch_size[0])
     if input_size % patch:
         raise SettingsError(f"input size {input_size}: expected a multiple of the patch, {patch} pixels.")
     random = settings.weights.source == "none"
-    _check_streams(settings, streams, len(first.blocks))
+    _check_streams(settings, streams, len(vit.blocks))
     if random:
-        vits = [first, *(_create(settings, input_size) for _ in range(streams.count - 1))]
+        vits = [vit, *(_create(settings, input_size) for _ in range(streams.count - 1))]
         streams_per_encoder = 1
         if streams.stitched:
-            stages = [f"blocks.{index}" for index in range(len(first.blocks))]
+            stages = [f"blocks.{index}" for index in range(len(vit.blocks))]
             vits, streams_per_encoder = [in_lockstep(vits, stages)], streams.count
     else:
-        first.requires_grad_(False)
-        for index, block in enumerate(first.blocks):
+        vit.requires_grad_(False)
+        for index, block in enumerate(vit.blocks):
             adapt_block(block, settings.lora, streams)
             if streams.stitched:
-                first.blocks[index] = Stitched(block, streams.count)
-        vits, streams_per_encoder = [first], streams.count
+                vit.blocks[index] = Stitched(block, streams.count)
+        vits, streams_per_encoder = [vit], streams.count
     tokens_as_channels = settings.token_map == TOKENS_AS_CHANNELS
     side = input_size // patch
-    channels, map_size = int(first.num_features), (side, side)
+    channels, map_size = int(vit.num_features), (side, side)
     if tokens_as_channels:
         if channels % side:
             raise SettingsError(
@@ -108,7 +108,7 @@ def _check_streams(settings: BackboneSettings, streams: Streams, blocks: int) ->
     """Raise an error if there are too many blocks, or if the streams need pretrained weights and there are none."""
     encoders = streams.count if settings.weights.source == "none" else 1
     if blocks * encoders > MAX_BLOCKS:
-        raise SettingsError(f"{encoders} encoders of {blocks} blocks; expected at most {MAX_BLOCKS} blocks in all.")
+        raise SettingsError(f"{encoders} encoders of {blocks} blocks; expected at most {MAX_BLOCKS} blocks in total.")
     if settings.weights.source != "none":
         return
     if streams.merged:

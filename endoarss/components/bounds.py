@@ -15,7 +15,7 @@ from endoarss.errors import SettingsError, shown, suggestion
 Bound = str | tuple[str, ...]
 
 _INTERVAL = re.compile(r"([\[(]) *([^, ]+) *, *([^, ]+) *([\])])")
-_LARGEST = 2**53  # above it floats cannot represent every whole number
+_LARGEST = 2**53  # floats cannot represent every whole number above this one
 _LONGEST = 1000  # the largest number of values in a list
 
 

@@ -140,14 +140,14 @@ def _mapping(base: type, name: str) -> dict[str, Any]:
 
 def _keywords(component: Callable[..., Any]) -> dict[str, Any]:
     """Return the parameters of a function or a constructor that have a default, with their defaults."""
-    found: dict[str, Any] = {}
+    keywords: dict[str, Any] = {}
     bases = inspect.getmro(component) if inspect.isclass(component) else ()
-    for maker in [vars(base)["__init__"] for base in bases if "__init__" in vars(base)] or [component]:
+    for function in [vars(base)["__init__"] for base in bases if "__init__" in vars(base)] or [component]:
         try:
-            parameters = inspect.signature(maker).parameters.values()
+            parameters = inspect.signature(function).parameters.values()
         except (TypeError, ValueError):  # it is written in C
             break
-        found |= {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in found}
+        keywords |= {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in keywords}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    return found
+    return keywords

@@ -1,4 +1,4 @@
-"""Components outside this package that a checkpoint needs. The header records module, name and digest; they are never imported from it."""
+"""Components outside this package that a checkpoint needs. Its header has their modules, names and digests; reading it imports nothing."""
 
 from __future__ import annotations
 
@@ -43,12 +43,11 @@ def external_components(settings: ModelSettings) -> tuple[ExternalComponent, ...
     found = []
     for kind, key in _KINDS.items():
         name = getattr(settings, key)
-        known = REGISTRIES[kind].describe(name)
-        if not known.module.startswith("endoarss."):
-            digests = sha256_of([known.path] if known.path else [])
-            found.append(
-                ExternalComponent(kind=kind, name=name, module=known.module, sha256=next(iter(digests.values()), ""))
-            )
+        description = REGISTRIES[kind].describe(name)
+        if not description.module.startswith("endoarss."):
+            digests = sha256_of([description.path] if description.path else [])
+            sha256 = next(iter(digests.values()), "")
+            found.append(ExternalComponent(kind=kind, name=name, module=description.module, sha256=sha256))
     return tuple(found)
 
 

@@ -30,8 +30,8 @@ def own_components(kind: str, folder: str) -> dict[str, Description]:
         classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
         for node in tree.body:
             for name in _registered(node, f"register_{kind}"):
-                stated = [_settings(ancestor) for ancestor in _lineage(node, classes)]
-                defaults, bounds = ({k: v for pair in stated for k, v in pair[index].items()} for index in (0, 1))
+                declared = [_settings(ancestor) for ancestor in _lineage(node, classes)]
+                defaults, bounds = ({k: v for pair in declared for k, v in pair[index].items()} for index in (0, 1))
                 module = f"{_PACKAGE.name}.{folder}.{path.stem}"
                 found[name] = Description(module, path, node.lineno, defaults, bounds)
     return found
@@ -53,14 +53,14 @@ def _lineage(node: ast.stmt, classes: dict[str, ast.ClassDef]) -> list[ast.Class
 
 def _settings(node: ast.ClassDef) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the defaults and the bounds that a class declares itself, without those of its ancestors."""
-    stated: dict[str, dict[str, Any]] = {"DEFAULTS": {}, "BOUNDS": {}}
+    declared: dict[str, dict[str, Any]] = {"DEFAULTS": {}, "BOUNDS": {}}
     keywords: dict[str, Any] = {}
     for statement in node.body:
-        if isinstance(statement, ast.AnnAssign) and getattr(statement.target, "id", "") in stated and statement.value:
-            stated[getattr(statement.target, "id", "")] = ast.literal_eval(statement.value)
+        if isinstance(statement, ast.AnnAssign) and getattr(statement.target, "id", "") in declared and statement.value:
+            declared[getattr(statement.target, "id", "")] = ast.literal_eval(statement.value)
         elif isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
-            given = statement.args
-            with_default = [*given.args[len(given.args) - len(given.defaults) :], *given.kwonlyargs]
-            values = [*given.defaults, *(value for value in given.kw_defaults if value is not None)]
+            parameters = statement.args
+            with_default = [*parameters.args[len(parameters.args) - len(parameters.defaults) :], *parameters.kwonlyargs]
+            values = [*parameters.defaults, *(value for value in parameters.kw_defaults if value is not None)]
             keywords = {k.arg: ast.literal_eval(value) for k, value in zip(with_default, values, strict=True)}
-    return {**stated["DEFAULTS"], **keywords}, stated["BOUNDS"]
+    return {**declared["DEFAULTS"], **keywords}, declared["BOUNDS"]

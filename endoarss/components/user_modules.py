@@ -1,8 +1,8 @@
 """Find a user's module, describe its components in a separate process, and report its errors with file and line.
 
-Only Python itself can tell which settings a component has, because classes inherit and defaults are computed. But importing such a module
-usually imports torch, which takes too long for planning and listing. So a separate process imports it once. The descriptions are saved
-in the user's cache folder, with digests of all source files that were imported except Python's libraries. As long as these files do not
+The settings of a component are known only after its module was imported, because classes inherit and defaults are computed. But importing
+such a module usually imports torch, which takes too long for planning and listing. So a separate process imports it once. The descriptions
+are saved in the user's cache folder, with digests of all imported source files except Python's libraries. As long as these files do not
 change, the saved descriptions are used.
 """
 
@@ -215,14 +215,14 @@ def _explained(error: BaseException, module: str) -> str:
 
 
 def _home(module: str) -> Path:
-    """Return the folder of a module's top package, or the module's file if it is in no package."""
+    """Return the folder of a module's top-level package, or the module's file if it is in no package."""
     file = module_file(module)
     depth = module.count(".") - (file.name != "__init__.py")
     return file.parents[depth] if depth >= 0 else file
 
 
 def _is_source(file: str, home: Path) -> bool:
-    """Return whether a file belongs to `home` or to this package, or at least not to Python's libraries."""
+    """Return whether a file is in `home` or in this package, or is source code outside Python's libraries."""
     known = Path(file).is_relative_to(home) or Path(file).is_relative_to(_PACKAGE)
     return known or not file.startswith(("<", *_LIBRARIES))
 

@@ -1,4 +1,4 @@
-"""Find, name and read image files and videos of users, frame by frame."""
+"""Find the pictures and videos of a user, name their results, and read them frame by frame."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from endoarss.errors import MediaError
 
 VIDEOS = (".mp4", ".m4v", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".wmv")
 
-_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+_OPTIONS_VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 # FFmpeg may read only these containers. It may not open files or addresses that a container names.
 _FFMPEG_OPTIONS = "|".join(
     (
@@ -30,20 +30,26 @@ _FFMPEG_OPTIONS = "|".join(
         "enable_drefs;0",
     )
 )
-_ONE_AT_A_TIME = Lock()
+_OPTIONS_LOCK = Lock()
 _START = 512  # bytes that identify a container
+_SUFFIXES = ", ".join(PICTURES + VIDEOS)
 
 
 @dataclass(frozen=True)
 class Source:
-    """One picture or video: its path as given, and a name below which its results lie, unlike that of any other."""
+    """One picture or video.
+
+    Attributes:
+        path: the file, as the user gave it.
+        name: the path of its results in the output folder; no other source has the same name.
+    """
 
     path: Path
     name: str
 
     @property
     def is_video(self) -> bool:
-        """Whether it holds frames and not one picture."""
+        """Whether the suffix is that of a video."""
         return self.path.suffix.lower() in VIDEOS
 
 
@@ -53,9 +59,9 @@ class Frame:
 
     Attributes:
         pixels: uint8 RGB (H, W, 3).
-        path: of the picture or video; None for an array.
-        index: of a frame of a video, counted from 0; else None.
-        name: where its results lie: that of a picture, or a number in the folder of its video.
+        path: the picture or video; None for an array.
+        index: the number of the frame in its video, counted from 0; None for a picture or an array.
+        name: the path of its results in the output folder: the name of the picture, or a number in the folder of the video.
     """
 
     pixels: Pixels
@@ -65,104 +71,109 @@ class Frame:
 
 
 def find_sources(inputs: Sequence[Path]) -> list[Source]:
-    """Return the pictures and videos among files and below folders, with names that tell their results apart.
+    """Return the pictures and videos among files and below folders, each with a unique name.
 
     Args:
-        inputs: files and folders. What is given twice counts once.
+        inputs: files and folders. A file that is given twice counts once.
 
     Returns:
-        The sources in the order of the inputs, sorted below each.
+        The sources in the order of the inputs; those of one folder are sorted.
 
     Raises:
-        MediaError: as `find_files`, or if names cannot be told apart.
+        MediaError: as `find_files`, or if two sources would get the same name.
     """
-    found: dict[Path, tuple[Path, int]] = {}  # by whole path: as given, and how many of its parts name it
+    # By absolute path: the path as given, and how many of its last parts the name should have.
+    files: dict[Path, tuple[Path, int]] = {}
     for given in inputs:
         for path in find_files(given):
             depth = len(path.relative_to(given).parts) or 1
-            # Links are not resolved: their names count. A part `..` would lead out of the folder of the results.
-            found.setdefault(Path(os.path.normpath(path.absolute())), (path, depth))
-    names = _names(found)
-    return [Source(path, name) for (path, _), name in zip(found.values(), names, strict=True)]
+            # Links are not resolved, because results have the links' names. `..` is removed: it would lead out of the output folder.
+            files.setdefault(Path(os.path.normpath(path.absolute())), (path, depth))
+    return [Source(path, name) for (path, _), name in zip(files.values(), _unique_names(files), strict=True)]
 
 
-def find_files(given: Path) -> list[Path]:
-    """Return a picture or video, or all of them below a folder, sorted. Files that are hidden or something else are passed over there.
+def find_files(file_or_folder: Path) -> list[Path]:
+    """Return a picture or video, or all pictures and videos below a folder, sorted. Hidden and other files in the folder are skipped.
 
     Raises:
-        MediaError: if the input is missing or of another kind, or a folder has nothing to read.
+        MediaError: if the input does not exist or is another kind of file, or the folder has no picture and no video.
     """
-    if given.is_dir():
-        there = (folder / name for folder, _, names in walk(given) for name in names if not name.startswith("."))
-        paths = sorted(path for path in there if path.suffix.lower() in PICTURES + VIDEOS)
+    if file_or_folder.is_dir():
+        files = (
+            folder / name for folder, _, names in walk(file_or_folder) for name in names if not name.startswith(".")
+        )
+        paths = sorted(path for path in files if path.suffix.lower() in PICTURES + VIDEOS)
         if not paths:
-            raise MediaError(f"{given}: no picture or video in this folder. Expected files that end in {_KNOWN}.")
+            raise MediaError(
+                f"{file_or_folder}: no picture or video in this folder. Expected files that end in {_SUFFIXES}."
+            )
         return paths
-    if not given.exists():
-        raise MediaError(f"{given}: no such file or folder. Expected a picture, a video, or a folder of them.")
-    if given.suffix.lower() not in PICTURES + VIDEOS:
-        raise MediaError(f"{given}: neither a picture nor a video by its name. Expected a file that ends in {_KNOWN}.")
-    return [given]
+    if not file_or_folder.exists():
+        raise MediaError(f"{file_or_folder}: no such file or folder. Expected a picture, a video, or a folder of them.")
+    if file_or_folder.suffix.lower() not in PICTURES + VIDEOS:
+        raise MediaError(
+            f"{file_or_folder}: neither a picture nor a video by its name. Expected a file that ends in {_SUFFIXES}."
+        )
+    return [file_or_folder]
 
 
-_KNOWN = ", ".join(PICTURES + VIDEOS)
+def _unique_names(files: Mapping[Path, tuple[Path, int]]) -> list[str]:
+    """Return a name for each file: the last parts of its path, and more of them where two names would be the same.
 
-
-def _names(found: Mapping[Path, tuple[Path, int]]) -> list[str]:
-    """A name for each path: as many of its last parts as is said, and more where names would be the same.
-
-    A picture's name loses its suffix, unless a picture beside it differs by nothing else; a video's keeps it.
+    A picture's name has no suffix, unless another picture in the folder differs only in its suffix. A video's name has its suffix.
     """
-    whole = list(found)
-    videos = [path.suffix.lower() in VIDEOS for path in whole]
-    beside = Counter(_key(path.with_suffix("")) for path, video in zip(whole, videos, strict=True) if not video)
+    absolute = list(files)
+    videos = [path.suffix.lower() in VIDEOS for path in absolute]
+    pictures = Counter(_folded(path.with_suffix("")) for path, video in zip(absolute, videos, strict=True) if not video)
     parts = []
-    for path, video in zip(whole, videos, strict=True):
-        twice = not video and beside[_key(path.with_suffix(""))] > 1
-        last = path.name if video else f"{path.stem}_{path.suffix[1:]}" if twice else path.stem
+    for path, video in zip(absolute, videos, strict=True):
+        needs_suffix = not video and pictures[_folded(path.with_suffix(""))] > 1
+        last = path.name if video else f"{path.stem}_{path.suffix[1:]}" if needs_suffix else path.stem
         parts.append((*path.parts[1:-1], last))
-    counts = [depth for _, depth in found.values()]
+    lengths = [depth for _, depth in files.values()]
     while True:
-        names = ["/".join(part[-count:]) for part, count in zip(parts, counts, strict=True)]
-        alike = _alike(names, videos)
-        longer = [index for index in alike if counts[index] < len(parts[index])]
-        if not longer:
+        names = ["/".join(part[-length:]) for part, length in zip(parts, lengths, strict=True)]
+        clashing = _clashing(names, videos)
+        extensible = [index for index in clashing if lengths[index] < len(parts[index])]
+        if not extensible:
             break
-        for index in longer:
-            counts[index] += 1
-    if alike:
-        several = ", ".join(str(found[whole[index]][0]) for index in alike[:4])
-        raise MediaError(f"{several}: their results would get the same name. Rename one, or predict them apart.")
+        for index in extensible:
+            lengths[index] += 1
+    if clashing:
+        shown = ", ".join(str(files[absolute[index]][0]) for index in clashing[:4])
+        raise MediaError(
+            f"{shown}: their results would get the same name. Rename one, or predict them in separate runs."
+        )
     return names
 
 
-def _alike(names: Sequence[str], videos: Sequence[bool]) -> list[int]:
-    """Which names are the same, or lie in what will be the folder of a video."""
+def _clashing(names: Sequence[str], videos: Sequence[bool]) -> list[int]:
+    """Return the positions of names that are equal, or that lie in what will be the folder of a video."""
     owners: defaultdict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
-        owners[_key(name)].append(index)
-    folders = {_key(name) for name, video in zip(names, videos, strict=True) if video}
+        owners[_folded(name)].append(index)
+    folders = {_folded(name) for name, video in zip(names, videos, strict=True) if video}
     for index, name in enumerate(names):
         for parent in PurePosixPath(name).parents:
-            if _key(parent) in folders:
-                owners[_key(parent)].append(index)
+            if _folded(parent) in folders:
+                owners[_folded(parent)].append(index)
     return sorted({index for group in owners.values() if len(group) > 1 for index in group})
 
 
-def _key(name: object) -> str:
-    # Not every file system tells A from a.
+def _folded(name: object) -> str:
+    """Return a name in lower case, because some file systems do not distinguish A from a."""
     return str(name).casefold()
 
 
 def count_frames(sources: Iterable[Source], every: int) -> int | None:
-    """How many frames `read_frames` will give, as the videos' headers say; None if one does not say."""
+    """Return how many frames `read_frames` will yield, by the videos' headers; None if a header has no number of frames."""
     total = 0
     for source in sources:
         if source.is_video:
             try:
                 capture = _open_video(source.path)
             except MediaError:
-                continue  # said where its frames are read
+                continue  # read_frames reports the error
             count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
             capture.release()
             if count < 1:
@@ -174,12 +185,12 @@ def count_frames(sources: Iterable[Source], every: int) -> int | None:
 
 
 def read_frames(source: Source, every: int = 1) -> Iterator[Frame]:
-    """Read a picture, or each `every`th frame of a video, one at a time.
+    """Yield a picture, or each `every`-th frame of a video.
 
-    Pictures are read as for training. Turned is what asks for it: a picture by its EXIF, a video by its header.
+    Pictures are read as in training. A picture is turned as its EXIF orientation says, a video as its header says.
 
     Raises:
-        MediaError: if it cannot be read, or a video ends before its time; the frames before are given first.
+        MediaError: if the file cannot be read, or a video ends too early; the frames before the fault are yielded first.
     """
     if source.is_video:
         for index, pixels in _read_video(source.path, every):
@@ -193,36 +204,37 @@ def read_frames(source: Source, every: int = 1) -> Iterator[Frame]:
 
 
 def _read_video(path: Path, every: int) -> Iterator[tuple[int, Pixels]]:
+    """Yield the number and the pixels of each `every`-th frame."""
     capture = _open_video(path)
     try:
         width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         if width * height > MAX_PIXELS:
-            raise MediaError(f"{path}: frames of {width}x{height} pixels; expected at most {MAX_PIXELS:,} in all.")
+            raise MediaError(f"{path}: frames of {width}x{height} pixels; expected at most {MAX_PIXELS:,} in total.")
         index, seconds = 0, 0.0
         while capture.grab():
             if index % every == 0:
-                done, pixels = capture.retrieve()
-                if not done:
+                decoded, pixels = capture.retrieve()
+                if not decoded:
                     raise MediaError(f"{path}: frame {index} cannot be decoded; the frames before it can.")
                 yield index, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
             index, seconds = index + 1, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         if index == 0:
             raise MediaError(f"{path}: not one frame can be decoded. Copy or convert the file again.")
         promised, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
-        # Some headers hold a rate and a duration alone, from which the count is a guess: a video is torn if both fall short.
+        # Some headers hold only a rate and a duration, so the count is an estimate. Frames are missing only if seconds are missing too.
         if index < 0.98 * promised - 1 and rate > 0 and seconds < 0.98 * promised / rate - 2 / rate:
             raise MediaError(
-                f"{path}: torn, or damaged after frame {index - 1}; {index} frames could be decoded, expected {promised:.0f}."
+                f"{path}: incomplete, or damaged after frame {index - 1}; {index} frames could be decoded, expected {promised:.0f}."
             )
     finally:
         capture.release()
 
 
 def _open_video(path: Path) -> cv2.VideoCapture:
-    """Open a video file that holds its frames itself.
+    """Open a video file that contains its frames itself.
 
-    FFmpeg tells what a file is by its content, and some kinds name other files and addresses to read on from: playlists, and tracks
-    of a QuickTime file that lie elsewhere. Here it takes known containers alone, from this file alone.
+    FFmpeg recognises a file by its content. Some kinds make it read other files and addresses: playlists, and QuickTime files whose
+    tracks are stored elsewhere. Here it accepts only known containers and reads only this file.
     """
     try:
         with open_regular(path) as stream:
@@ -235,34 +247,35 @@ def _open_video(path: Path) -> cv2.VideoCapture:
             "the file again."
         )
     with _options_for_ffmpeg():
-        # Of a relative name such as concat:a.avi FFmpeg would take the first part for a protocol.
+        # FFmpeg would take the start of a relative name such as concat:a.avi for a protocol.
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
-        raise MediaError(f"{path}: not a readable video, or not whole. Copy or convert the file again.")
+        raise MediaError(f"{path}: not a readable video, or incomplete. Copy or convert the file again.")
     return capture
 
 
 @contextmanager
 def _options_for_ffmpeg() -> Iterator[None]:
-    """Hand options to FFmpeg in the one way that OpenCV has. What the caller's own code opens afterwards does without them again."""
-    with _ONE_AT_A_TIME:
-        before = os.environ.get(_OPTIONS)
-        os.environ[_OPTIONS] = _FFMPEG_OPTIONS
+    """Pass options to FFmpeg within the block, by the environment variable that OpenCV reads. Videos opened later do not get them."""
+    with _OPTIONS_LOCK:
+        before = os.environ.get(_OPTIONS_VARIABLE)
+        os.environ[_OPTIONS_VARIABLE] = _FFMPEG_OPTIONS
         try:
             yield
         finally:
             if before is None:
-                del os.environ[_OPTIONS]
+                del os.environ[_OPTIONS_VARIABLE]
             else:
-                os.environ[_OPTIONS] = before
+                os.environ[_OPTIONS_VARIABLE] = before
 
 
 def _is_container(start: bytes) -> bool:
-    boxes = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # what an MP4 or QuickTime file begins with
+    """Return whether a file begins as one of the containers that FFmpeg may read."""
+    boxes = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # the first box of MP4 and QuickTime files
     return (
         start[4:8] in boxes
         or (start[:4] == b"RIFF" and start[8:11] == b"AVI")
         or start.startswith((b"\x1a\x45\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"))
-        # MPEG transport streams are packets of 188 bytes, with a time before each on cameras' discs.
-        or any(start[at::size][:2] == b"GG" for at, size in ((0, 188), (4, 192)))
+        # MPEG transport streams are packets of 188 bytes; in files of cameras, 4 bytes of time precede each packet.
+        or any(start[offset::size][:2] == b"GG" for offset, size in ((0, 188), (4, 192)))
     )

@@ -32,13 +32,13 @@ class Prediction:
     """The prediction for one frame.
 
     Attributes:
-        activity: name of the most probable activity; None if the model knows no activities.
-        probabilities: of each activity, by name; they sum to 1. Empty if the model knows no activities.
+        activity: name of the most probable activity; None if the model does not predict activities.
+        probabilities: the probability of each activity, by name; they sum to 1. Empty if the model does not predict activities.
         mask: class ids at the size of the frame, uint8 (H, W); None if the model does not segment.
         classes: name of each id in the mask, the background first; empty if the model does not segment.
         image: the frame, uint8 RGB (H, W, 3).
-        path: of the picture or video that the frame is from; None for an array.
-        index: number of the frame in its video, counted from 0; None for images.
+        path: the picture or video that the frame is from; None for an array.
+        index: the number of the frame in its video, counted from 0; None for a picture or an array.
     """
 
     activity: str | None
@@ -52,29 +52,29 @@ class Prediction:
 
 @dataclass(frozen=True)
 class PreparedFrame:
-    """A frame and what a model sees of it.
+    """A frame, and the model's input that was made from it.
 
     Attributes:
-        frame: as it was read.
-        small: the model's input, uint8 RGB (S, S, 3).
-        window: top, bottom, left and right of what the model sees of the frame; None for the whole.
+        frame: the frame as it was read.
+        model_input: uint8 RGB (S, S, 3), cropped and resized.
+        window: top, bottom, left and right of the part that the model sees; None if it sees the whole frame.
     """
 
     frame: Frame
-    small: Pixels
+    model_input: Pixels
     window: Window | None
 
 
 class Predictor:
-    """A model that predicts frames of any size. `load_predictor` makes one.
+    """A model that predicts frames of any size; `load_predictor` returns one.
 
-    Calling it predicts one image; `stream` predicts many images, folders and videos. The first frame of a kind that is cropped, or whose
+    Call it with one image; `stream` predicts many images, folders and videos. The first frame of a kind that is cropped, or whose
     size or aspect ratio is unlike that of training frames, gives a warning. Only `stream` also compares dark borders, after its last frame.
 
     Attributes:
         model: the network; `model.settings` holds its classes, activities and input size.
         preprocessing: how its training frames were prepared; None if the checkpoint does not contain it.
-        device: the device it runs on.
+        device: the device on which the model runs.
     """
 
     def __init__(self, model: MultiTaskModel, preprocessing: Preprocessing | None, device: torch.device) -> None:
@@ -90,8 +90,8 @@ class Predictor:
             image: RGB of any size as uint8 (H, W, 3), an array or a torch tensor, which may also be (3, H, W); or the path of a picture.
 
         Raises:
-            MediaError: if it is no such image, or the file cannot be read.
-            SettingsError: if the model gives values that are no numbers.
+            MediaError: if the argument is no such image, or the file cannot be read.
+            SettingsError: if the model returns probabilities that are not finite.
         """
         if isinstance(image, (str, Path)) and (Path(image).is_dir() or Path(image).suffix.lower() in VIDEOS):
             raise MediaError(f"{image}: a folder or a video; expected one picture. `stream` predicts all frames.")
@@ -100,20 +100,20 @@ class Predictor:
         return self.result(self.compute([prepared]), 0, prepared)
 
     def stream(self, inputs: Any, batch_size: int = 16, every: int = 1) -> Iterator[Prediction]:
-        """Predict many frames, in their order. A batch is in memory at a time, however many frames there are.
+        """Predict many frames in order. Only one batch of frames is in memory at a time.
 
         Args:
-            inputs: the path of a picture, of a video or of a folder, which is searched; or a sequence, an iterator or an array of
-                images as a call takes them and of such paths.
-            batch_size: how many frames go through the model at once.
-            every: N takes each Nth frame of a video.
+            inputs: the path of a picture, a video, or a folder that is searched for them; or a sequence, an iterator or an array whose
+                items are such paths, or images that `__call__` accepts.
+            batch_size: the number of frames per forward pass.
+            every: N means that only each N-th frame of a video is predicted.
 
         Yields:
             One prediction per frame.
 
         Raises:
-            MediaError: if an input cannot be read whole; all earlier frames are yielded first.
-            SettingsError: if `batch_size` or `every` is not at least 1, or the model gives values that are no numbers.
+            MediaError: if an input cannot be read completely; the predictions for all earlier frames are yielded first.
+            SettingsError: if `batch_size` or `every` is not at least 1, or the model returns probabilities that are not finite.
         """
         for name, value in (("batch_size", batch_size), ("every", every)):
             if value < 1:
@@ -124,26 +124,27 @@ class Predictor:
         return self._stream((frame for item in items for frame in _frames_of(item, every)), batch_size)
 
     def compute(self, batch: Sequence[PreparedFrame]) -> Predictions:
-        """Run the model on prepared frames, all at once.
+        """Run the model on prepared frames, in one batch.
 
         Raises:
-            MediaError: if the memory of the device is too small for so many.
-            SettingsError: if the model gives values that are no numbers.
+            MediaError: if the batch does not fit into the device's memory.
+            SettingsError: if the model returns probabilities that are not finite.
         """
+        inputs = np.stack([prepared.model_input for prepared in batch])
         try:
             with without_tf32():
-                found = predict(self.model, np.stack([one.small for one in batch]), self.device, len(batch))
+                predictions = predict(self.model, inputs, self.device, len(batch))
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             raise MediaError(
-                f"batch size {len(batch)}: too many images at once for the memory of {self.device}. Try fewer."
+                f"batch size {len(batch)}: too many images for the memory of {self.device}. Choose a smaller batch size."
             ) from None
-        if found.activity is not None and not np.isfinite(found.activity).all():
+        if predictions.activity is not None and not np.isfinite(predictions.activity).all():
             raise SettingsError(
-                f"{batch[0].frame.path or 'image'}: the model gives probabilities that are no numbers; its checkpoint is not usable."
+                f"{batch[0].frame.path or 'image'}: the model returns probabilities that are not finite, so its checkpoint cannot be used."
             )
-        return found
+        return predictions
 
     def result(self, predictions: Predictions, position: int, prepared: PreparedFrame) -> Prediction:
         """Return the prediction for one frame of a batch, at the size of the frame.
@@ -168,8 +169,8 @@ class Predictor:
     def _stream(self, frames: Iterator[Frame], batch_size: int) -> Iterator[Prediction]:
         kinds = self._new_kinds()
         for batch in _batches((_prepared(frame, kinds, stacklevel=5) for frame in frames), batch_size):
-            found = self.compute(batch)
-            yield from (self.result(found, position, one) for position, one in enumerate(batch))
+            predictions = self.compute(batch)
+            yield from (self.result(predictions, position, prepared) for position, prepared in enumerate(batch))
         for note in kinds.finish():
             warnings.warn(note, stacklevel=2)
 
@@ -183,21 +184,21 @@ def load_predictor(
 ) -> Predictor:
     """Load a trained model that predicts images, pictures and videos of any size.
 
-    Frames are prepared as the frames that the model was trained on. A checkpoint of another person may be loaded: nothing in it is run or
-    imported, and no network is touched.
+    Frames are prepared as in the model's training. The checkpoint may come from another person: nothing in it is run or imported, and the
+    network is not used.
 
     Args:
-        checkpoint: a model.safetensors of `endoarss train` or `endoarss merge`, a standalone one, or the folder of a trained cell.
-        weights: files or folders where the frozen weights that it was trained on are looked for by their digest; after them come the
-            checkpoint's own folder, data/weights of its project and of the working directory, and the hub's cache.
+        checkpoint: a model.safetensors that `endoarss train` or `endoarss merge` wrote, standalone or not, or the folder of a trained cell.
+        weights: files or folders in which the checkpoint's frozen weights are searched for by their digest. The checkpoint's folder,
+            data/weights of its project and of the working directory, and the hub's cache are searched after them.
         components: Python modules of your own that register the model's backbone or architecture; they are imported.
-        device: such as "cpu" or "cuda:1"; None for the GPU if torch finds one, else the CPU.
+        device: such as "cpu" or "cuda:1"; None for the GPU if torch finds one, otherwise the CPU.
 
     Returns:
         The predictor. Call it with one image, or iterate over `predictor.stream(...)`.
 
     Raises:
-        SettingsError: if there is no such checkpoint, it is not usable, its frozen weights are found nowhere, or there is no such device.
+        SettingsError: if the checkpoint does not exist or cannot be used, its frozen weights are not found, or there is no such device.
     """
     path = Path(checkpoint)
     if path.is_dir():
@@ -206,49 +207,49 @@ def load_predictor(
             raise SettingsError(
                 f"{checkpoint}: no {CHECKPOINT} in this folder. Expected a checkpoint, or the folder of a trained cell."
             )
-    chosen = _device(device)
-    named = [weights] if isinstance(weights, (str, Path)) else weights
-    places = [*map(Path, named), *project_weights(path)]
-    model = load_checkpoint(path, places, [components] if isinstance(components, str) else components)
+    usable_device = _device(device)
+    own_paths = [weights] if isinstance(weights, (str, Path)) else weights
+    search_paths = [*map(Path, own_paths), *project_weights(path)]
+    model = load_checkpoint(path, search_paths, [components] if isinstance(components, str) else components)
     preprocessing, note = preprocessing_of_checkpoint(path)
     if note:
         warnings.warn(note, stacklevel=2)
-    return Predictor(model, preprocessing, chosen)
+    return Predictor(model, preprocessing, usable_device)
 
 
 def preprocessing_of_checkpoint(path: Path) -> tuple[Preprocessing | None, str]:
-    """Return how the training frames of a checkpoint were prepared; None, and what to tell the user, if an earlier version wrote it.
+    """Return how the training frames of a checkpoint were prepared, and an empty note.
+
+    If an earlier version wrote the checkpoint, it does not say so. Then return None, and a note for the user.
 
     Raises:
-        SettingsError: if the checkpoint cannot be read, or says it in a way that this version does not know.
+        SettingsError: if the checkpoint cannot be read, or this version does not know its preprocessing.
     """
-    given = read_header(path).provenance.get("preprocessing")
-    if given is not None:
-        return Preprocessing.from_dict(given, str(path)), ""
+    stored = read_header(path).provenance.get("preprocessing")
+    if stored is not None:
+        return Preprocessing.from_dict(stored, str(path)), ""
     return None, (
         f"{path}: does not say how its training frames were prepared, because an earlier version wrote it. Frames are resized "
-        "whole; crop raw EndoVis 2017 frames yourself, or train the model again."
+        "without cropping; crop raw EndoVis 2017 frames yourself, or train the model again."
     )
 
 
 def _device(given: str | torch.device | None) -> torch.device:
-    found = torch.cuda.is_available()
+    default = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(("cuda" if found else "cpu") if given is None else given)
+        device = torch.device(default if given is None else given)
         torch.empty(0, device=device)
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # an unknown name, a number that no GPU has, a build of torch without CUDA
-        said = str(error).partition("\n")[0]
+    # An unknown name, a number that no GPU has, or a build of torch without CUDA.
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
         raise SettingsError(
-            f"device {str(given)!r}: cannot be used ({said}). Expected 'cpu', or 'cuda' where torch finds a GPU."
+            f"device {str(given)!r}: cannot be used ({reason}). Expected 'cpu', or 'cuda' where torch finds a GPU."
         ) from None
     return device
 
 
 def _frames_of(item: Any, every: int) -> Iterator[Frame]:
-    """Yield the frames of one input: of a file, of all files in a folder, or an array."""
+    """Yield the frames of one input: a file, a folder, which is searched, or an array."""
     if isinstance(item, (str, Path)):
         for path in find_files(Path(item)):
             yield from read_frames(Source(path, path.name), every)
@@ -260,7 +261,7 @@ def _pixels_of(image: Any) -> Pixels:
     """Return an image as uint8 RGB (H, W, 3).
 
     Raises:
-        MediaError: if it is none.
+        MediaError: if it is not such an image.
     """
     if isinstance(image, (list, tuple)):
         raise MediaError(f"a {type(image).__name__}; expected one image. `stream` predicts many, in one sequence.")
@@ -276,17 +277,17 @@ def _pixels_of(image: Any) -> Pixels:
 
 
 def _prepared(frame: Frame, kinds: FrameKinds, stacklevel: int) -> PreparedFrame:
-    """Prepare a frame as the training frames were, and warn of the first one of a kind that does not look like them.
+    """Prepare a frame as the training frames were, and warn about the first frame of a kind that does not look like them.
 
     Args:
-        frame: as it was read.
-        kinds: those that came before.
-        stacklevel: how far up the user's line is, which a warning names.
+        frame: the frame as it was read.
+        kinds: the kinds of frames so far.
+        stacklevel: the number of calls up to the user's line, which the warning names.
     """
-    small, window, note = kinds.prepare(frame.pixels)
+    model_input, window, note = kinds.prepare(frame.pixels)
     if note:
         warnings.warn(f"{frame.path}: {note}" if frame.path else note, stacklevel=stacklevel)
-    return PreparedFrame(frame, small, window)
+    return PreparedFrame(frame, model_input, window)
 
 
 def _batches(frames: Iterator[PreparedFrame], size: int) -> Iterator[list[PreparedFrame]]:

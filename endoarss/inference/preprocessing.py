@@ -1,4 +1,4 @@
-"""What was done to frames before a model saw them in training: a checkpoint keeps it, and prediction does the same."""
+"""How frames were cropped and resized for a model's training: its checkpoint stores this, and prediction does the same."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from endoarss.settings import first_error
 
 Pixels = NDArray[np.uint8]
 
-# What `corruptions.pictures.resize_image` does. A checkpoint that names another rule needs another version of this code.
+# The rule of `corruptions.pictures.resize_image`, as checkpoints store it. Another rule needs another version of this code.
 RESIZING = "by areas where both sides shrink, else bilinear"
-# A pixel is dark if no channel is above this value; the border of EndoVis 2017 has about 15. A line is dark if all but this share is.
-DARK, _LIT = 32, 0.01
+DARK = 32  # a pixel is dark if none of its channels is above this value; the border of EndoVis 2017 has about 15
+_LIT = 0.01  # a row or column is dark if at most this share of its pixels is not
 MOST_SIZES = 100
 SIDES = ("left", "top", "right", "bottom")
 
 
 @dataclass(frozen=True)
 class Crop:
-    """The window that recordings with a dark border are cropped to.
+    """The window to which recordings with a dark border are cropped.
 
     Attributes:
-        recorded: width and height of a whole recording, in pixels.
-        columns, rows: the first pixel of the window, and the first behind it.
+        recorded: width and height of the recording before cropping, in pixels.
+        columns: the first column of the window, and the first column after it.
+        rows: the first row of the window, and the first row after it.
     """
 
     recorded: tuple[int, int]
@@ -37,7 +38,7 @@ class Crop:
     rows: tuple[int, int]
 
     def window(self, height: int, width: int) -> tuple[int, int, int, int] | None:
-        """Return (top, bottom, left, right) in a picture of this size, in proportion; None if it has another aspect ratio."""
+        """Return the window (top, bottom, left, right), scaled to a picture of this size; None if its aspect ratio differs."""
         if abs(width / height - self.recorded[0] / self.recorded[1]) > 0.01:
             return None
         scale = height / self.recorded[1]
@@ -47,14 +48,14 @@ class Crop:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How the frames of a model's training part were prepared, and what they look like.
+    """How the frames of a model's training split were prepared, and what they look like.
 
     Attributes:
-        sources: names of the raw trees that the frames are from.
-        sizes: width and height of the frames after cropping, before resizing: every pair that occurs, sorted; of
-            more than 100 the extreme ones.
-        borders: for each of `SIDES`, the smallest and the largest share of the picture's side that is a dark border.
-        crop: what recordings with a dark border are cropped to; None for frames that are taken as they are.
+        sources: the names of the sources that the frames are from.
+        sizes: width and height of the frames after cropping and before resizing: all pairs that occur, sorted. If there are more than
+            100, only the most extreme pairs are stored.
+        borders: for each of `SIDES`, the smallest and the largest share of the frame's width or height that is a dark border.
+        crop: the window to which recordings with a dark border are cropped; None if frames are not cropped.
     """
 
     sources: tuple[str, ...]
@@ -63,7 +64,7 @@ class Preprocessing:
     crop: Crop | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint's header holds."""
+        """Return the preprocessing as a checkpoint's header stores it."""
         crop = None
         if self.crop is not None:
             crop = {name: list(getattr(self.crop, name)) for name in ("recorded", "columns", "rows")}
@@ -76,22 +77,22 @@ class Preprocessing:
         }
 
     @classmethod
-    def from_dict(cls, given: Any, where: str) -> Preprocessing:
-        """Read what `to_dict` returned.
+    def from_dict(cls, data: Any, where: str) -> Preprocessing:
+        """Return the preprocessing that `to_dict` converted to data.
 
         Args:
-            given: JSON content from a file that nobody has checked.
-            where: the file, for messages.
+            data: JSON-like data from any source; it is checked.
+            where: the file it is from, for messages.
 
         Raises:
-            SettingsError: if the content is malformed, or names a way of resizing that this version does not know.
+            SettingsError: if the data is malformed, or names a rule of resizing that this version does not know.
         """
         try:
-            stored = _Stored.model_validate_json(json.dumps(given))
+            stored = _Stored.model_validate_json(json.dumps(data))
         except (ValidationError, TypeError, ValueError, RecursionError) as error:
-            said = first_error(error) if isinstance(error, ValidationError) else str(error)
+            reason = first_error(error) if isinstance(error, ValidationError) else str(error)
             raise SettingsError(
-                f"{where}: what it says of the preprocessing of its training frames cannot be used: {said} Use the version of "
+                f"{where}: the preprocessing of training frames in its header cannot be used: {reason} Use the version of "
                 "this package that trained the model, or train it again."
             ) from None
         crop = None if stored.crop is None else Crop(stored.crop.recorded, stored.crop.columns, stored.crop.rows)
@@ -147,7 +148,7 @@ def dark_borders(image: Pixels) -> tuple[float, ...] | None:
         image: uint8 RGB (H, W, 3).
 
     Returns:
-        Four shares from 0 to 1, or None if the picture is dark as a whole, so that nobody can tell a border.
+        Four shares from 0 to 1, or None if the picture is dark as a whole, because a border cannot be recognised then.
     """
     lit = (image > DARK).any(axis=2)
     columns, rows = (np.flatnonzero(lit.mean(axis=axis) > _LIT) for axis in (0, 1))
@@ -158,13 +159,13 @@ def dark_borders(image: Pixels) -> tuple[float, ...] | None:
 
 
 def is_bordered(image: Pixels, window: tuple[int, int, int, int]) -> bool:
-    """Return whether all that a crop would cut off is dark, on each side of the window by itself.
+    """Return whether the picture is dark outside a window, on each of its four sides.
 
     Args:
         image: uint8 RGB (H, W, 3).
-        window: top, bottom, left and right of what would stay.
+        window: top, bottom, left and right of the window.
     """
     top, bottom, left, right = window
     bands = (image[:top, left:right], image[bottom:, left:right], image[:, :left], image[:, right:])
-    step = max(1, image.shape[0] // 270)  # a band that is lit shows it at every size
+    step = max(1, image.shape[0] // 270)  # about 270 rows are enough to see whether a band is dark
     return all(np.mean((band[::step, ::step] > DARK).any(axis=2)) <= _LIT for band in bands if band.size)

@@ -54,7 +54,7 @@ class AdaMerging(Merger):
         )
 
     def learn(self, vectors: Sequence[TaskVector], feedback: Feedback) -> tuple[Tensor, Tensor]:
-        """Learn the coefficients; no step waits for the device.
+        """Learn the coefficients. No step waits for the device.
 
         Args:
             vectors: the task vectors.
@@ -63,24 +63,24 @@ class AdaMerging(Merger):
         Returns:
             The coefficients after the last step, and the entropy before each step (iterations,), both on the device.
         """
-        free = next(iter(vectors[0].values())).new_full(self.shape(vectors), self.start).requires_grad_()
-        optimizer = torch.optim.Adam([free], lr=self.learning_rate)
+        coefficients = next(iter(vectors[0].values())).new_full(self.shape(vectors), self.start).requires_grad_()
+        optimizer = torch.optim.Adam([coefficients], lr=self.learning_rate)
         losses: list[Tensor] = []
         for step in tqdm(range(self.iterations), desc="entropy", unit="step", mininterval=1.0, leave=False):
-            loss = feedback.entropy(_weighted_sum(free.clamp(0, 1), vectors), step)
+            loss = feedback.entropy(_weighted_sum(coefficients.clamp(0, 1), vectors), step)
             # Only the coefficients get a gradient; the other parameters of the model are not trained here.
-            (free.grad,) = torch.autograd.grad(loss, free)
+            (coefficients.grad,) = torch.autograd.grad(loss, coefficients)
             optimizer.step()
             losses.append(loss.detach())
-        return free.detach().clamp(0, 1), torch.stack(losses)
+        return coefficients.detach().clamp(0, 1), torch.stack(losses)
 
 
 def _weighted_sum(coefficients: Tensor, vectors: Sequence[TaskVector]) -> TaskVector:
     """Return sum_t c_t v_t, tensor by tensor, with coefficients (T, 1) or (T, L)."""
-    of_tensors = coefficients.expand(-1, len(vectors[0])).unbind(1)
+    per_tensor = coefficients.expand(-1, len(vectors[0])).unbind(1)
     return {
         name: torch.tensordot(c, torch.stack([vector[name] for vector in vectors]), dims=1)
-        for c, name in zip(of_tensors, vectors[0], strict=True)
+        for c, name in zip(per_tensor, vectors[0], strict=True)
     }
 
 

@@ -32,11 +32,11 @@ class Merged:
 
     Attributes:
         vector: the task vector to add to the base weights.
-        about: the coefficients that the merger selected or learned, as JSON-like data.
+        coefficients: the coefficients that the merger selected or learned, as JSON-like data.
     """
 
     vector: TaskVector
-    about: dict[str, Any] = field(default_factory=dict)
+    coefficients: dict[str, Any] = field(default_factory=dict)
 
 
 class Merger(ABC):
@@ -56,7 +56,7 @@ class Merger(ABC):
             feedback: functions that evaluate a merged vector.
 
         Returns:
-            The merged vector and information about it.
+            The merged vector and its coefficients.
 
         Raises:
             SettingsError: if there are no vectors, or two of them belong to different models; the message names both.
@@ -70,7 +70,7 @@ class Merger(ABC):
 
 
 def choose_coefficient(vector: TaskVector, coefficients: Sequence[float], feedback: Feedback) -> Merged:
-    """Multiply a vector by the coefficient that scores best on the validation split; the first one wins a tie.
+    """Multiply a vector by the coefficient that scores best on the validation split, the first of several equal ones.
 
     Args:
         vector: a merged vector.

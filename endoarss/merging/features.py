@@ -19,11 +19,11 @@ MEMORY_MIB = 8192
 
 @dataclass(frozen=True)
 class CachePlan:
-    """The number of images of several sets whose representations are stored; it is known before anything is computed.
+    """How many images of several sets get stored representations. The plan is made before anything is computed.
 
     Attributes:
         counts: the number of images in each set.
-        stored: the number of images of each set that are used, so that all maps fit into memory.
+        stored: the number of images of each set that are used, which is limited so that all maps fit into memory.
         mib: the memory that the maps need, in MiB.
         limit_mib: the memory that the maps may use, in MiB.
     """
@@ -50,7 +50,7 @@ def plan_cache(model: MultiTaskModel, models: int, counts: tuple[int, ...], limi
         limit_mib: the memory that all maps together may use, in MiB.
 
     Raises:
-        SettingsError: if fewer than 32 images of a set fit, which are the two batches of an iteration.
+        SettingsError: if fewer than 32 images of a set fit. An iteration of Surgery needs 32, which are two batches.
     """
     height, width = model.backbone.map_size
     per_image = models * model.backbone.out_channels * height * width * 4 / 2**20

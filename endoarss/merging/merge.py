@@ -43,7 +43,7 @@ def check_mergeable(models: Mapping[str, MultiTaskModel]) -> dict[str, MultiTask
     if len(models) < 2:
         raise SettingsError(f"{len(models)} model(s) to merge: {', '.join(models) or 'none'}; expected at least two.")
     by_task: dict[str, str] = {}
-    first, *_ = models
+    first_name, *_ = models
     for name, model in models.items():
         settings = model.settings
         if len(model.tasks) != 1:
@@ -54,10 +54,10 @@ def check_mergeable(models: Mapping[str, MultiTaskModel]) -> dict[str, MultiTask
             )
         _check_adapted(name, model, [other for other in models if other != name])
         for setting, value in _compared(settings).items():
-            expected = _compared(models[first].settings)[setting]
+            expected = _compared(models[first_name].settings)[setting]
             if value != expected:
                 raise SettingsError(
-                    f"{setting} differs: {_text(expected)} in {first}, {_text(value)} in {name}; expected the same in both."
+                    f"{setting} differs: {_text(expected)} in {first_name}, {_text(value)} in {name}; expected the same in both."
                 )
         task = model.tasks[0]
         if task in by_task:
@@ -69,14 +69,15 @@ def check_mergeable(models: Mapping[str, MultiTaskModel]) -> dict[str, MultiTask
         by_task[task] = name
     digests = {name: frozen_sha256(model) for name, model in models.items()}
     for name, digest in digests.items():
-        if digest != digests[first]:
+        if digest != digests[first_name]:
             raise SettingsError(
-                f"the frozen weights differ: sha256 {digests[first][:12]} in {first}, {digest[:12]} in {name}; expected one backbone."
+                f"the frozen weights differ: sha256 {digests[first_name][:12]} in {first_name}, {digest[:12]} in {name}; "
+                "expected one backbone."
             )
-    unsolved = [task for task in models[first].settings.available_tasks if task not in by_task]
+    unsolved = [task for task in models[first_name].settings.available_tasks if task not in by_task]
     if unsolved:
         raise SettingsError(f"{', '.join(models)}: none of these models has a decoder for {' or '.join(unsolved)}.")
-    return {task: models[by_task[task]] for task in models[first].settings.available_tasks}
+    return {task: models[by_task[task]] for task in models[first_name].settings.available_tasks}
 
 
 def merged_model(models: Mapping[str, MultiTaskModel]) -> MergedModel:
@@ -143,7 +144,7 @@ def merge(
     feedback = Feedback(score_of, entropy_of_model(model, unlabelled, device, seed, batch_size))
     merged = merger.merge(vectors, feedback)
     put_vector(model, merged.vector)
-    return model, merged.about
+    return model, merged.coefficients
 
 
 def entropy_of_model(

@@ -18,12 +18,12 @@ from endoarss.registry import register_merger
 class Ties(Merger):
     """TIES (Yadav et al. 2023, arXiv:2306.01708, algorithm 1), over all values of a model together.
 
-    - Trim: in each task vector the share `keep` of the values with the largest magnitude is retained; the others become 0.
-    - Elect: the sign of each value is the sign of the sum over the tasks. Where the sum is 0, it is the sign that most values have.
-    - Merge: the mean of the values that have that sign, without zeros.
+    - Trim: in each task vector the values with the largest magnitudes are kept (the share `keep` of all values); the others become 0.
+    - Elect: the sign of each value is the sign of its sum over the tasks. Where the sum is 0, it is the sign of most of the other values.
+    - Merge: the result is the mean of the values that have this sign, without zeros.
 
     Args:
-        keep: the share of values that are retained.
+        keep: the share of values that are kept.
         coefficients: the candidates for the factor of the result; the score on the validation split decides.
     """
 
@@ -50,7 +50,7 @@ def ties(vectors: Tensor, keep: float) -> Tensor:
 
     Args:
         vectors: (T, P).
-        keep: the share of values that are retained.
+        keep: the share of values that are kept.
 
     Returns:
         (P,).
@@ -68,7 +68,7 @@ def trim(vector: Tensor, keep: float) -> Tensor:
 
     Args:
         vector: (P,).
-        keep: the share of values to retain; at least one value is retained, and so are all values as large as the last one.
+        keep: the share of values to keep. At least one value is kept, and so are all values as large as the smallest kept one.
 
     Returns:
         (P,).

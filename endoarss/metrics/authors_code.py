@@ -1,4 +1,4 @@
-"""What the authors' code of EndoARSS computes under the names of its tables, one function per name.
+"""The metrics of the protocol `authors_code`: what the authors' code of EndoARSS computes for each column of its tables.
 
 Source: LibMTL/eva.py, LibMTL/trainer.py (mtl_test) and std.py of the authors' repository (commit 1a6efbd). Every ratio there adds 1e-3
 to its divisor (accuracy 1e-8). So a class that never occurs counts as 0, and perfect predictions score below 100 %.
@@ -71,9 +71,11 @@ def row_hd(truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> float:
     It therefore measures class ids, not pixels. The paper's "HD" is its mean over the images. Ignored pixels are background in both maps.
     """
     truth, prediction, _ = leave_out_ignored(truth, prediction)
-    first, second = truth.astype(np.float64), prediction.astype(np.float64)
+    true_rows, predicted_rows = truth.astype(np.float64), prediction.astype(np.float64)
     # The values are integers, so the expanded square is exact; it needs only one matrix product.
-    squares = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1)[None] - 2 * first @ second.T
+    squares = (
+        (true_rows**2).sum(axis=1)[:, None] + (predicted_rows**2).sum(axis=1)[None] - 2 * true_rows @ predicted_rows.T
+    )
     return float(np.sqrt(max(squares.min(axis=1).max(), squares.min(axis=0).max())))
 
 
@@ -84,8 +86,8 @@ def label_map_ssim(truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> f
     where it is defined. Ignored pixels are left out as in `metrics.structural`, and also from the prediction's range.
     """
     truth, prediction, ignored = leave_out_ignored(truth, prediction)
-    ranging = prediction if ignored is None else prediction[~ignored]
-    span = int(ranging.max()) - int(ranging.min()) if ranging.size else 0
+    counted = prediction if ignored is None else prediction[~ignored]
+    span = int(counted.max()) - int(counted.min()) if counted.size else 0
     return mean_structural_similarity(truth, prediction, span, ignored) if span else float("nan")
 
 
@@ -100,9 +102,9 @@ def spread_of_accuracy(counts: Counts) -> Array:
 def image_iou(pixels: Counts) -> Array:
     """Return the IoU of the foreground as one class, (..., 3, C) to (...); 1 without foreground."""
     both, truth, predicted = (pixels[..., k, 0] for k in range(3))
-    whole = pixels[..., 1, :].sum(axis=-1)
-    found = share(whole - truth - predicted + both, whole - both)
-    return np.where(np.isnan(found), 1.0, found)
+    image = pixels[..., 1, :].sum(axis=-1)
+    iou = share(image - truth - predicted + both, image - both)
+    return np.where(np.isnan(iou), 1.0, iou)
 
 
 def spread_of_iou(values: Array) -> Array:

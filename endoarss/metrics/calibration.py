@@ -12,10 +12,10 @@ BINS = 15
 
 
 def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
-    """Return the ECE in [0, 1]: the distance between mean confidence and accuracy in bins of equal width, weighted by their images.
+    """Return the ECE: the distance between mean confidence and accuracy in each of M bins, averaged over all images.
 
-    Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017, eq. 3; bin m holds confidences in ((m - 1)/M,
-    m/M].
+    Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017, eq. 3. The bins have equal width; bin m has the
+    confidences in ((m - 1)/M, m/M].
 
     Args:
         confidence: (N,), the probability of each predicted class, 0 to 1.
@@ -26,14 +26,14 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: 
         The error, 0 to 1.
 
     Raises:
-        ValueError: if the two differ in number, are empty, or a confidence lies outside 0 to 1.
+        ValueError: if the numbers of values differ, there are none, or a confidence lies outside 0 to 1.
     """
-    given, right = (np.asarray(to_numpy(values), np.float64) for values in (confidence, correct))
-    if given.shape != right.shape or given.ndim != 1 or given.size == 0:
+    confidences, correctness = (np.asarray(to_numpy(values), np.float64) for values in (confidence, correct))
+    if confidences.shape != correctness.shape or confidences.ndim != 1 or confidences.size == 0:
         raise ValueError(
-            f"confidences of shape {given.shape}, correctness of {right.shape}; expected two equal, non-empty (N,)."
+            f"confidences of shape {confidences.shape}, correctness of {correctness.shape}; expected two equal, non-empty (N,)."
         )
-    return float(calibration_error(calibration_gaps(given, right, bins).sum(axis=0)))
+    return float(calibration_error(calibration_gaps(confidences, correctness, bins).sum(axis=0)))
 
 
 def calibration_gaps(confidence: NDArray[np.float64], correct: NDArray[np.float64], bins: int = BINS) -> Array:

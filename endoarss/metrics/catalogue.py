@@ -68,7 +68,7 @@ class Metric:
         name: the name in results.
         title: the title in headings.
         needs: the name of the counts that its functions take (`metrics.counts`); rows without these counts have no such score.
-        whole: function from counts (..., k, K) to the score of all labels (...); None if only single labels have a score.
+        whole: function from counts (..., k, K) to the score of the whole test set (...); None if only single labels have a score.
         of_labels: function from counts to the scores of the last L labels (..., L); None if single labels have no score.
         of_image: function like `whole`, if the score of a single image is defined differently.
         unit: "%" (of a stored fraction), "px" or "".
@@ -132,7 +132,7 @@ class Measurement:
         measure: function from ground truth and prediction, uint8 (H, W), and the number of classes C to one array (C,) per name; NaN for a
             class in neither mask.
         lowest: the smallest possible value.
-        always: whether a class in either mask has a value for images of any size.
+        always: whether a class in either mask always has a value, whatever the size of the image.
     """
 
     names: Sequence[str]
@@ -143,8 +143,8 @@ class Measurement:
 
 def _distances(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> Sequence[counts.Array]:
     """Return HD, HD95 and ASSD of each class."""
-    found = surface_distances(truth, prediction, classes)
-    return found.hd, found.hd95, found.assd
+    distances = surface_distances(truth, prediction, classes)
+    return distances.hd, distances.hd95, distances.assd
 
 
 def _similarity(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> Sequence[counts.Array]:
@@ -158,20 +158,20 @@ MEASUREMENTS: tuple[Measurement, ...] = (
 )
 
 
-def _mean_of(of_labels: Function) -> Function:
-    """Return a function that gives the mean over all labels; counts of whole images have one label."""
+def _mean_over_labels(of_labels: Function) -> Function:
+    """Return a function that returns the mean score over all labels. Counts of whole images have only one label."""
     return lambda found: np.asarray(of_labels(found).mean(axis=-1))
 
 
 # A mean over images, then over the foreground classes with ground truth.
-_OfImages = partial(Metric, whole=counts.mean_of_labels, of_labels=counts.mean_of_images)
-_Distance = partial(_OfImages, unit=PIXEL, higher_is_better=False)
+_MeanOfImages = partial(Metric, whole=counts.mean_of_labels, of_labels=counts.mean_of_images)
+_DistanceMetric = partial(_MeanOfImages, unit=PIXEL, higher_is_better=False)
 # A number that readers need to know, not a score.
-_Number = partial(Metric, unit=NUMBER, higher_is_better=False, shown=Shown.COUNTS)
-# The overlap of one image is a mean over the classes in its ground truth or its prediction; a class in the prediction alone counts as 0.
-_image_iou = partial(counts.mean_iou, chosen=counts.in_either)
-_image_dice = partial(counts.mean_dice, chosen=counts.in_either)
-_ACTIVITY, _STATISTICS, _NOT = Shown.OF_ACTIVITIES, Shown.TABLES | Shown.COMPARED, Shown.NOWHERE
+_NumberMetric = partial(Metric, unit=NUMBER, higher_is_better=False, shown=Shown.COUNTS)
+# IoU and Dice of one image are means over the classes in its ground truth or prediction; a class in the prediction alone counts as 0.
+_image_iou = partial(counts.mean_iou, selected=counts.in_either)
+_image_dice = partial(counts.mean_dice, selected=counts.in_either)
+_ACTIVITY, _STATISTICS = Shown.OF_ACTIVITIES, Shown.TABLES | Shown.COMPARED
 _DICE = _STATISTICS | Shown.CONDITIONS | Shown.MERGING | Shown.IMAGE
 _FOREGROUND = Shown.TABLES | Shown.LEAKAGE
 
@@ -183,7 +183,7 @@ _STANDARD: tuple[Metric, ...] = (
         "modal_share",
         "Share of the most frequent answer",
         MODAL,
-        _mean_of(counts.mean_of_images),
+        _mean_over_labels(counts.mean_of_images),
         shown=Shown.CONDITIONS,
     ),
     Metric("precision", "Precision", ACTIVITIES, of_labels=counts.precision),
@@ -196,12 +196,12 @@ _STANDARD: tuple[Metric, ...] = (
     Metric("pixel_recall", "Pixel recall", PIXELS, of_labels=counts.recall),
     Metric("miou_foreground", "mIoU fg", PIXELS, lambda pixels: counts.mean_iou(pixels[..., 1:]), shown=_FOREGROUND),
     Metric("dice_foreground", "Dice fg", PIXELS, lambda pixels: counts.mean_dice(pixels[..., 1:]), shown=Shown.TABLES),
-    _Distance(HD, "HD", HD, shown=_STATISTICS),
-    _Distance(HD95, "HD95", HD95, shown=_DICE | Shown.PRINTED),
-    _Distance(ASSD, "ASSD", ASSD, shown=_STATISTICS | Shown.CONDITIONS),
-    _OfImages(SSIM, "SSIM", SSIM, shown=_STATISTICS | Shown.MERGING),
-    _Number("predictions_without_support", "Answers without truth", ACTIVITIES, counts.without_truth),
-    _Number(
+    _DistanceMetric(HD, "HD", HD, shown=_STATISTICS),
+    _DistanceMetric(HD95, "HD95", HD95, shown=_DICE | Shown.PRINTED),
+    _DistanceMetric(ASSD, "ASSD", ASSD, shown=_STATISTICS | Shown.CONDITIONS),
+    _MeanOfImages(SSIM, "SSIM", SSIM, shown=_STATISTICS | Shown.MERGING),
+    _NumberMetric("predictions_without_support", "Answers without truth", ACTIVITIES, counts.without_truth),
+    _NumberMetric(
         "surface_missing",
         "Missing surfaces",
         MISSING,
@@ -211,22 +211,27 @@ _STANDARD: tuple[Metric, ...] = (
 )
 
 _AUTHORS_CODE: tuple[Metric, ...] = (
-    Metric(ACCURACY, "AC", ACTIVITIES, _mean_of(authors_code.accuracy_eps), shown=Shown.TABLES),
-    Metric(MACRO_F1, "F", ACTIVITIES, _mean_of(authors_code.f_eps), shown=Shown.TABLES),
-    Metric(ACCURACY_SPREAD, "± AC", ACTIVITIES, authors_code.spread_of_accuracy, shown=_NOT),
+    Metric(ACCURACY, "AC", ACTIVITIES, _mean_over_labels(authors_code.accuracy_eps), shown=Shown.TABLES),
+    Metric(MACRO_F1, "F", ACTIVITIES, _mean_over_labels(authors_code.f_eps), shown=Shown.TABLES),
+    Metric(ACCURACY_SPREAD, "± AC", ACTIVITIES, authors_code.spread_of_accuracy, shown=Shown.NOWHERE),
     Metric("precision", "Precision", ACTIVITIES, of_labels=authors_code.precision_eps),
     Metric("recall", "Recall", ACTIVITIES, of_labels=authors_code.recall_eps),
     Metric(F1, "F1", ACTIVITIES, of_labels=authors_code.f_eps),
-    Metric(MIOU, "mIoU", PIXELS, _mean_of(authors_code.iou_absent_zero), shown=Shown.TABLES),
+    Metric(MIOU, "mIoU", PIXELS, _mean_over_labels(authors_code.iou_absent_zero), shown=Shown.TABLES),
     Metric(IOU, "IoU", PIXELS, of_labels=authors_code.iou_absent_zero),
     Metric(
-        DICE, "DS", PIXELS, _mean_of(authors_code.dice_absent_zero), authors_code.dice_absent_zero, shown=Shown.TABLES
+        DICE,
+        "DS",
+        PIXELS,
+        _mean_over_labels(authors_code.dice_absent_zero),
+        authors_code.dice_absent_zero,
+        shown=Shown.TABLES,
     ),
     Metric("pixel_precision", "Pixel precision", PIXELS, of_labels=counts.precision),
     Metric("pixel_recall", "Pixel recall", PIXELS, of_labels=counts.recall),
-    _Number(HD, "HD", counts.ROW_HD, _mean_of(counts.mean_of_images), shown=Shown.TABLES),
-    Metric(SSIM, "SSIM", counts.LABEL_MAP_SSIM, _mean_of(counts.mean_of_images), shown=Shown.TABLES),
-    Metric(MIOU_SPREAD, "± mIoU", counts.IOU_BY_ACTIVITY, authors_code.spread_of_iou, shown=_NOT),
+    _NumberMetric(HD, "HD", counts.ROW_HD, _mean_over_labels(counts.mean_of_images), shown=Shown.TABLES),
+    Metric(SSIM, "SSIM", counts.LABEL_MAP_SSIM, _mean_over_labels(counts.mean_of_images), shown=Shown.TABLES),
+    Metric(MIOU_SPREAD, "± mIoU", counts.IOU_BY_ACTIVITY, authors_code.spread_of_iou, shown=Shown.NOWHERE),
 )
 
 METRICS: Mapping[str, tuple[Metric, ...]] = {STANDARD: _STANDARD, AUTHORS_CODE: _AUTHORS_CODE}

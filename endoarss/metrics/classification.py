@@ -69,8 +69,8 @@ def _labels(given: ArrayLike) -> NDArray[np.int64]:
             f"labels of shape {values.shape}; expected (N,). For logits or probabilities (N, K), give argmax(1)."
         )
     if values.dtype.kind not in "iub":
-        found = values.astype(np.float64)
-        if not (np.isfinite(found) & (found == np.floor(found))).all():
+        numbers = values.astype(np.float64)
+        if not (np.isfinite(numbers) & (numbers == np.floor(numbers))).all():
             raise ValueError("labels that are not integers.")
     return values.astype(np.int64)
 
@@ -95,20 +95,20 @@ def evaluate_classification(
     """
     check_protocol(protocol)
     confusion = confusion_matrix(truth, prediction, classes)
-    found = counts_of_confusion(confusion)
+    label_counts = counts_of_confusion(confusion)
     if protocol == AUTHORS_CODE:
-        precision, recall, f1 = precision_eps(found), recall_eps(found), f_eps(found)
-        accuracy, macro_f1 = accuracy_eps(found).mean(), f1.mean()
+        precision, recall, f1 = precision_eps(label_counts), recall_eps(label_counts), f_eps(label_counts)
+        accuracy, macro_f1 = accuracy_eps(label_counts).mean(), f1.mean()
     else:
-        precision, recall, f1 = counts.precision(found), counts.recall(found), counts.dice(found)
-        accuracy, macro_f1 = counts.accuracy(found), counts.mean_dice(found)
+        precision, recall, f1 = counts.precision(label_counts), counts.recall(label_counts), counts.dice(label_counts)
+        accuracy, macro_f1 = counts.accuracy(label_counts), counts.mean_dice(label_counts)
     return ClassificationScores(
         accuracy=float(accuracy),
         macro_f1=float(macro_f1),
         precision=precision,
         recall=recall,
         f1=f1,
-        support=found[1],
-        predictions_without_support=int(counts.without_truth(found)),
+        support=label_counts[1],
+        predictions_without_support=int(counts.without_truth(label_counts)),
         confusion=confusion,
     )

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Counts = NDArray[Any]
-Chosen = Callable[[Counts], NDArray[np.bool_]]
+LabelSelection = Callable[[Counts], NDArray[np.bool_]]
 
 COUNTED = ("both", "truth", "predicted")
-"""The second to last axis of counts, and the prefixes of the columns of saved rows."""
+"""The entries of the second to last axis of counts, and the prefixes of the columns of saved rows."""
 
 # The names of the arrays that metrics take; `metrics.row_counts` makes them from rows. An array of image values has the value's name.
 ACTIVITIES = "activities"
@@ -58,7 +58,7 @@ def share(part: Counts, whole: Counts, where: NDArray[np.bool_] | bool = True) -
 
 
 def mean_of_known(values: Array) -> Array:
-    """Return the mean over the last axis of all values that are not NaN; NaN if all are."""
+    """Return the mean over the last axis of all values that are not NaN; NaN if all values are."""
     known = ~np.isnan(values)
     return share(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
 
@@ -68,28 +68,28 @@ def accuracy(counts: Counts) -> Array:
     return share(counts[..., 0, :].sum(axis=-1), counts[..., 1, :].sum(axis=-1))
 
 
-def iou(counts: Counts, chosen: Chosen = in_truth) -> Array:
+def iou(counts: Counts, selected: LabelSelection = in_truth) -> Array:
     """Return the intersection over union of each label.
 
     Args:
         counts: (..., 3, K).
-        chosen: function from the counts to bool (..., K), which labels have a score.
+        selected: function from the counts to bool (..., K), True for the labels that have a score.
 
     Returns:
         (..., K), NaN for the other labels.
     """
     both, truth, predicted = (counts[..., k, :] for k in range(3))
-    return share(both, truth + predicted - both, chosen(counts))
+    return share(both, truth + predicted - both, selected(counts))
 
 
-def dice(counts: Counts, chosen: Chosen = in_truth) -> Array:
+def dice(counts: Counts, selected: LabelSelection = in_truth) -> Array:
     """Return the Dice coefficient of each label; for activities it is called F1. Arguments and result are those of `iou`."""
     both, truth, predicted = (counts[..., k, :] for k in range(3))
-    return share(2 * both, truth + predicted, chosen(counts))
+    return share(2 * both, truth + predicted, selected(counts))
 
 
 def precision(counts: Counts) -> Array:
-    """Return the share of each label's predictions that are correct: (..., 3, K) to (..., K); NaN also without predictions."""
+    """Return the share of each label's predictions that are correct: (..., 3, K) to (..., K); NaN also if there are no predictions."""
     return share(counts[..., 0, :], counts[..., 2, :], in_truth(counts))
 
 
@@ -98,14 +98,14 @@ def recall(counts: Counts) -> Array:
     return share(counts[..., 0, :], counts[..., 1, :])
 
 
-def mean_iou(counts: Counts, chosen: Chosen = in_truth) -> Array:
+def mean_iou(counts: Counts, selected: LabelSelection = in_truth) -> Array:
     """Return the mean IoU over the selected labels: (..., 3, K) to (...)."""
-    return mean_of_known(iou(counts, chosen))
+    return mean_of_known(iou(counts, selected))
 
 
-def mean_dice(counts: Counts, chosen: Chosen = in_truth) -> Array:
+def mean_dice(counts: Counts, selected: LabelSelection = in_truth) -> Array:
     """Return the mean Dice coefficient over the selected labels; for activities it is the macro F1: (..., 3, K) to (...)."""
-    return mean_of_known(dice(counts, chosen))
+    return mean_of_known(dice(counts, selected))
 
 
 def without_truth(counts: Counts) -> Array:

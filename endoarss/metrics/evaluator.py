@@ -39,12 +39,12 @@ class Evaluator:
             activity: the true id, and the predicted id or the predicted probabilities (K,).
 
         Raises:
-            ValueError: if both are missing, the image lacks what the first one had, an id is not one of the activities, the number of
-                probabilities is wrong or one is not in 0..1, or as `measure_mask`.
+            ValueError: if mask and activity are both missing, or the first image had other ones; if an id is not one of the activities, the
+                number of probabilities is wrong, or one is not in 0..1; or as `measure_mask`.
         """
         row: dict[str, float] = {}
         if activity is not None:
-            row |= self._answer(*activity)
+            row |= self._activity_columns(*activity)
         if mask is not None:
             truth, predicted = map(to_mask, mask)
             row |= measure_mask(truth, predicted, len(self.classes)) | confuse_mask(truth, predicted, len(self.classes))
@@ -52,29 +52,29 @@ class Evaluator:
             raise ValueError("every image needs an activity, a mask, or both; expected the same for all images.")
         self.rows.append(row)
 
-    def _answer(self, true: ArrayLike, answer: ArrayLike) -> dict[str, float]:
-        """Return the columns of the activity."""
-        label_of_truth, given = to_numpy(true), to_numpy(answer)
-        for label in (label_of_truth, *([given] if given.ndim == 0 else [])):
+    def _activity_columns(self, true: ArrayLike, prediction: ArrayLike) -> dict[str, float]:
+        """Return the columns of the activity; the prediction is an id, or the probabilities (K,)."""
+        true_label, predicted = to_numpy(true), to_numpy(prediction)
+        for label in (true_label, *([predicted] if predicted.ndim == 0 else [])):
             if label.ndim or label not in range(len(self.activities)):
                 raise ValueError(f"activity {label}; expected an integer in 0..{len(self.activities) - 1}.")
-        if given.ndim == 0:
-            return {"activity_true": int(label_of_truth), "activity_predicted": int(given)}
-        if given.shape != (len(self.activities),):
+        if predicted.ndim == 0:
+            return {"activity_true": int(true_label), "activity_predicted": int(predicted)}
+        if predicted.shape != (len(self.activities),):
             raise ValueError(
-                f"probabilities of shape {given.shape}; expected ({len(self.activities)},), one per activity."
+                f"probabilities of shape {predicted.shape}; expected ({len(self.activities)},), one per activity."
             )
-        if not np.isfinite(given).all():
+        if not np.isfinite(predicted).all():
             raise ValueError("probabilities that are not finite.")
-        if given.min() < -_ROUNDING or given.max() > 1 + _ROUNDING:
+        if predicted.min() < -_ROUNDING or predicted.max() > 1 + _ROUNDING:
             raise ValueError(
-                f"probabilities from {given.min():.4g} to {given.max():.4g}; expected 0 to 1. For logits, give their softmax."
+                f"probabilities from {predicted.min():.4g} to {predicted.max():.4g}; expected 0 to 1. For logits, give their softmax."
             )
-        best = int(given.argmax())
+        best = int(predicted.argmax())
         return {
-            "activity_true": int(label_of_truth),
+            "activity_true": int(true_label),
             "activity_predicted": best,
-            "activity_confidence": min(float(given[best]), 1.0),
+            "activity_confidence": min(float(predicted[best]), 1.0),
         }
 
     def columns(self) -> dict[str, NDArray[np.float64]]:

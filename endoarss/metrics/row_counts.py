@@ -26,7 +26,7 @@ def counts_of_rows(
         rows: columns (..., N) of N images under one condition; leading axes are free.
         classes: the number of classes C, background included.
         activities: the number of activities K.
-        wanted: names of counts, see `metrics.counts`; None for all.
+        wanted: the names of the counts to return, see `metrics.counts`; None for all.
 
     Returns:
         Arrays (..., N, k, L) by name. Summed over the images, they are what the functions of `metrics.catalogue` take.
@@ -41,31 +41,32 @@ def counts_of_rows(
             found[name] = make(*args)
 
     if "activity_true" in rows:
-        true, told = (_labels(rows, name, activities) for name in ("activity_true", "activity_predicted"))
-        add(counts.ACTIVITIES, _answers, true, told, activities)
-        add(counts.MODAL, _modal, told, activities)
+        true, predicted = (_labels(rows, name, activities) for name in ("activity_true", "activity_predicted"))
+        add(counts.ACTIVITIES, _activity_counts, true, predicted, activities)
+        add(counts.MODAL, _modal, predicted, activities)
         if "activity_confidence" in rows:
-            add(counts.CALIBRATION, calibration_gaps, np.asarray(rows["activity_confidence"], np.float64), true == told)
+            confidence = np.asarray(rows["activity_confidence"], np.float64)
+            add(counts.CALIBRATION, calibration_gaps, confidence, true == predicted)
     if "truth_0" not in rows:
         return found
     pixels = _pixels(rows, classes)
     add(counts.PIXELS, lambda: pixels)
-    for name in (name for one in MEASUREMENTS for name in one.names):
+    for name in (name for measurement in MEASUREMENTS for name in measurement.names):
         columns = [f"{name}_{i}" for i in range(1, classes)]
         if columns and all(column in rows for column in columns):
             add(name, _values, rows, columns, pixels)
     if "row_hd" in rows:
         add(counts.MISSING, _missing, pixels)
-        # An image of ignored pixels alone has no distance.
-        seen = pixels[..., 1, :].any(axis=-1)
-        add(counts.ROW_HD, lambda: _of_known(np.where(seen, rows["row_hd"], np.nan)))
-        add(counts.LABEL_MAP_SSIM, lambda: _of_known(np.asarray(rows["label_map_ssim"], np.float64)))
+        # An image in which all pixels are ignored has no distance.
+        has_pixels = pixels[..., 1, :].any(axis=-1)
+        add(counts.ROW_HD, lambda: _image_values(np.where(has_pixels, rows["row_hd"], np.nan)))
+        add(counts.LABEL_MAP_SSIM, lambda: _image_values(np.asarray(rows["label_map_ssim"], np.float64)))
     if "activity_true" in rows:
         add(counts.IOU_BY_ACTIVITY, _iou_by_activity, pixels, true, activities)
     return found
 
 
-def _whole(rows: Columns, column: str) -> NDArray[np.int64]:
+def _integers(rows: Columns, column: str) -> NDArray[np.int64]:
     """Return a column as int64; raise ValueError unless all values are integers of at least 0."""
     values = np.asarray(rows[column], np.float64)
     wrong = ~(np.isfinite(values) & (values >= 0) & (values == np.floor(values)))
@@ -78,7 +79,7 @@ def _whole(rows: Columns, column: str) -> NDArray[np.int64]:
 
 def _labels(rows: Columns, column: str, activities: int) -> NDArray[np.int64]:
     """Return a column of labels; raise ValueError unless they are activities."""
-    values = _whole(rows, column)
+    values = _integers(rows, column)
     if values.max(initial=0) >= activities:
         raise ValueError(
             f"{column} of row {int(values.argmax())} is {values.max()}; labels outside 0..{activities - 1}."
@@ -86,46 +87,46 @@ def _labels(rows: Columns, column: str, activities: int) -> NDArray[np.int64]:
     return values
 
 
-def _answers(true: NDArray[np.int64], told: NDArray[np.int64], activities: int) -> Array:
-    """Return the counts of each image's activity."""
-    in_truth, answered = (labels[..., None] == np.arange(activities) for labels in (true, told))
-    return np.stack([in_truth & answered, in_truth, answered], axis=-2).astype(np.float64)
+def _activity_counts(true: NDArray[np.int64], predicted: NDArray[np.int64], activities: int) -> Array:
+    """Return the counts of each image's activity: (..., N, 3, K)."""
+    in_truth, in_prediction = (labels[..., None] == np.arange(activities) for labels in (true, predicted))
+    return np.stack([in_truth & in_prediction, in_truth, in_prediction], axis=-2).astype(np.float64)
 
 
-def _modal(told: NDArray[np.int64], activities: int) -> Array:
-    """Return whether an image's predicted activity is the most frequent one of all N images."""
-    times = (told[..., None] == np.arange(activities)).sum(axis=-2)
-    return _of_known((told == times.argmax(axis=-1)[..., None]).astype(np.float64))
+def _modal(predicted: NDArray[np.int64], activities: int) -> Array:
+    """Return whether an image's predicted activity is the most frequent one of all N images: (..., N, 2, 1)."""
+    times = (predicted[..., None] == np.arange(activities)).sum(axis=-2)
+    return _image_values((predicted == times.argmax(axis=-1)[..., None]).astype(np.float64))
 
 
 def _pixels(rows: Columns, classes: int) -> Array:
     """Return the pixel counts of each image: (..., N, 3, C)."""
-    columns = [_whole(rows, f"{kind}_{i}") for kind in COUNTED for i in range(classes)]
+    columns = [_integers(rows, f"{kind}_{i}") for kind in COUNTED for i in range(classes)]
     stacked = np.stack(columns, axis=-1).astype(np.float64)
     return stacked.reshape(*stacked.shape[:-1], len(COUNTED), classes)
 
 
 def _values(rows: Columns, columns: list[str], pixels: Array) -> Array:
-    """Return the sums of a measurement of each foreground class: (..., N, 3, C - 1)."""
+    """Return the values of a measurement for each foreground class, as `metrics.counts` describes them: (..., N, 3, C - 1)."""
     values = np.stack([np.asarray(rows[column], np.float64) for column in columns], axis=-1)
     known = np.isfinite(values)
     return np.stack([np.where(known, values, 0.0), known, counts.in_truth(pixels)[..., 1:]], axis=-2)
 
 
-def _of_known(values: Array) -> Array:
-    """Return values of whole images, 0 where not finite, and whether they are finite: (..., N) to (..., N, 2, 1)."""
+def _image_values(values: Array) -> Array:
+    """Return the values of whole images, 0 where not finite, and whether they are finite: (..., N) to (..., N, 2, 1)."""
     known = np.isfinite(values)
     return np.stack([np.where(known, values, 0.0), known], axis=-1)[..., None]
 
 
 def _missing(pixels: Array) -> Array:
-    """Return whether only one of ground truth and prediction has each foreground class; every image counts."""
-    there = pixels[..., 1:, 1:] > 0
-    alone = there[..., 0, :] != there[..., 1, :]
-    return np.stack([alone, np.ones_like(alone)], axis=-2).astype(np.float64)
+    """Return whether each foreground class is in only one of ground truth and prediction, and the number 1: (..., N, 2, C - 1)."""
+    present = pixels[..., 1:, 1:] > 0
+    in_one_mask = present[..., 0, :] != present[..., 1, :]
+    return np.stack([in_one_mask, np.ones_like(in_one_mask)], axis=-2).astype(np.float64)
 
 
 def _iou_by_activity(pixels: Array, true: NDArray[np.int64], activities: int) -> Array:
-    """Return the foreground IoU of each image, in the entry of its activity."""
+    """Return the foreground IoU of each image, in the entry of its activity, and the number 1 there: (..., N, 2, K)."""
     of_activity = (true[..., None] == np.arange(activities)).astype(np.float64)
     return np.stack([of_activity * image_iou(pixels)[..., None], of_activity], axis=-2)

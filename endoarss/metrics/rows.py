@@ -1,7 +1,7 @@
-"""Rows hold what is saved of each image; the scores of both protocols are computed from rows, without the model.
+"""A row holds the measurements of one image; the scores of both protocols are computed from saved rows, without the model.
 
-A row holds activity_true, activity_predicted and activity_confidence (if activities are predicted), and the result of `measure_mask`
-(if there is a mask). A row does not depend on the protocol, which only decides how rows are summed.
+Its columns are activity_true, activity_predicted and activity_confidence (if activities are predicted), and those of `measure_mask` (if
+there is a mask). Rows do not depend on the protocol, which only decides how they are summed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def measure_mask(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes
 
 
 def count_mask(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> dict[str, float]:
-    """Return only the pixels of each class, which is all that mIoU and Dice need.
+    """Return only the numbers of pixels of each class, which are enough for mIoU and Dice.
 
     Args:
         truth: uint8 (H, W).
@@ -84,9 +84,9 @@ def scores_of_rows(
         protocol: "standard" or "authors_code".
 
     Returns:
-        One dict per score: metric, class ("" for all), value (None if it is not defined) and n (images; for a class, those that have it).
-        They include every metric of `METRICS[protocol]` for which the rows have the columns: first the score of all labels, then those of
-        each class or activity.
+        One dict per score: metric, class ("" for all), value (None if it is not defined) and n (the number of images; for a class, of those
+        that have it). The scores are those of all metrics of `METRICS[protocol]` for which the rows have the columns. For each metric, the
+        score of all labels comes first, then those of each class or activity.
 
     Raises:
         ValueError: if there is no row or no pixel, or a label or count is not an integer of at least 0.
@@ -111,14 +111,14 @@ def scores_of_rows(
     for metric in metrics:
         if metric.needs not in counts:
             continue
-        own = counts[metric.needs]
+        needed = counts[metric.needs]
         # The number of images that have each label; for values of whole images, the number that have a value.
-        images = in_truth(of_images[PIXELS]).sum(axis=0) if metric.needs == PIXELS else own[1]
+        images = in_truth(of_images[PIXELS]).sum(axis=0) if metric.needs == PIXELS else needed[1]
         if metric.whole is not None:
             of_whole = metric.of_labels is None and metric.needs != PIXELS
-            add(metric.name, "", float(metric.whole(own)), images.sum() if of_whole else size)
+            add(metric.name, "", float(metric.whole(needed)), images.sum() if of_whole else size)
         if metric.of_labels is not None:
-            values, names = metric.of_labels(own), activities if metric.of_activities else classes
+            values, names = metric.of_labels(needed), activities if metric.of_activities else classes
             for name, value, n in zip(names[len(names) - len(values) :], values, images, strict=True):
                 add(metric.name, name, float(value), n)
     return scores
@@ -127,7 +127,7 @@ def scores_of_rows(
 def scores_of_images(rows: Mapping[str, NDArray[Any]], classes: int) -> dict[str, Array]:
     """Return the scores of each single image.
 
-    Overlaps are means over the classes in the image's ground truth or prediction, so a class in the prediction alone counts as 0.
+    IoU and Dice are means over the classes in the image's ground truth or prediction, so a class in the prediction alone counts as 0.
 
     Args:
         rows: columns (N,), with masks.
@@ -139,9 +139,9 @@ def scores_of_images(rows: Mapping[str, NDArray[Any]], classes: int) -> dict[str
     metrics = shown_metrics(Shown.IMAGE)
     of_masks = {name: values for name, values in rows.items() if not name.startswith("activity_")}
     counts = counts_of_rows(of_masks, classes, 0, {metric.needs for metric in metrics.values()})
-    found = {}
+    scores = {}
     for name, metric in metrics.items():
         score = metric.of_image or metric.whole
         if metric.needs in counts and score is not None:
-            found[name] = score(counts[metric.needs])
-    return found
+            scores[name] = score(counts[metric.needs])
+    return scores

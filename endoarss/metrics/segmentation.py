@@ -83,9 +83,9 @@ def pixel_counts(truth: ArrayLike, prediction: ArrayLike, classes: int) -> NDArr
     both = np.bincount(true[true == predicted].ravel(), minlength=classes)
     in_truth = np.bincount(true.ravel(), minlength=classes)
     in_prediction = np.bincount(predicted.ravel(), minlength=classes)
-    found = np.stack([both, in_truth, in_prediction]).astype(np.int64)
-    found[:, 0] -= _count(ignored)
-    return found
+    pixels = np.stack([both, in_truth, in_prediction]).astype(np.int64)
+    pixels[:, 0] -= _count(ignored)
+    return pixels
 
 
 def _count(ignored: NDArray[np.bool_] | None) -> int:
@@ -124,15 +124,15 @@ def scores_from_counts(pixels: NDArray[np.int64], protocol: str = STANDARD) -> S
         UnknownNameError: if the protocol is not known.
     """
     check_protocol(protocol)
-    found = np.asarray(pixels, np.float64)
-    if not (np.isfinite(found) & (found >= 0) & (found == np.floor(found))).all():
+    class_counts = np.asarray(pixels, np.float64)
+    if not (np.isfinite(class_counts) & (class_counts >= 0) & (class_counts == np.floor(class_counts))).all():
         raise ValueError("counts that are not integers of at least 0.")
-    if found[1].sum() == 0:
+    if class_counts[1].sum() == 0:
         raise ValueError("no pixel was counted.")
     if protocol == AUTHORS_CODE:
-        iou, dice = iou_absent_zero(found), dice_absent_zero(found)
+        iou, dice = iou_absent_zero(class_counts), dice_absent_zero(class_counts)
     else:
-        iou, dice = counts.iou(found), counts.dice(found)
+        iou, dice = counts.iou(class_counts), counts.dice(class_counts)
     return SegmentationScores(
         miou=float(counts.mean_of_known(iou)),
         dice=float(counts.mean_of_known(dice)),
@@ -140,8 +140,8 @@ def scores_from_counts(pixels: NDArray[np.int64], protocol: str = STANDARD) -> S
         dice_foreground=float(counts.mean_of_known(dice[1:])),
         iou=iou,
         dice_per_class=dice,
-        precision=counts.precision(found),
-        recall=counts.recall(found),
+        precision=counts.precision(class_counts),
+        recall=counts.recall(class_counts),
     )
 
 

@@ -36,28 +36,28 @@ def class_structural_similarity(
         float64 (C,), NaN for the background, for a class in neither mask, and for masks without a counted window.
     """
     truth, prediction, ignored = leave_out_ignored(truth, prediction, classes)
-    found = np.full(classes, np.nan)
+    similarity = np.full(classes, np.nan)
     height, width = truth.shape
     if min(height, width) < WINDOW:
-        return found
+        return similarity
     windows = (height - 2 * _MARGIN) * (width - 2 * _MARGIN)
     if ignored is not None:
         windows -= np.count_nonzero(_middles(ignored))
     if windows == 0:
-        return found
+        return similarity
     for index in range(1, classes):
-        one, other = (truth == index).view(np.uint8), (prediction == index).view(np.uint8)
-        left, top, across, down = cv2.boundingRect(one | other)
+        true_mask, predicted_mask = (truth == index).view(np.uint8), (prediction == index).view(np.uint8)
+        left, top, across, down = cv2.boundingRect(true_mask | predicted_mask)
         if across == 0:
             continue
         # A window that touches neither mask has similarity 1, so only the windows around the two are computed.
         rows = slice(max(0, top - 2 * _MARGIN), min(height, top + down + 2 * _MARGIN))
         columns = slice(max(0, left - 2 * _MARGIN), min(width, left + across + 2 * _MARGIN))
-        values = _of_windows(_reach(one, rows, columns), _reach(other, rows, columns), 1)
+        values = _of_windows(_part(true_mask, rows, columns), _part(predicted_mask, rows, columns), 1)
         if ignored is not None:
-            values = values[~_middles(_reach(ignored, rows, columns))]
-        found[index] = (values.sum() + windows - values.size) / windows
-    return found
+            values = values[~_middles(_part(ignored, rows, columns))]
+        similarity[index] = (values.sum() + windows - values.size) / windows
+    return similarity
 
 
 def _middles(mask: NDArray[Any]) -> NDArray[Any]:
@@ -65,7 +65,7 @@ def _middles(mask: NDArray[Any]) -> NDArray[Any]:
     return mask[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
 
 
-def _reach(mask: NDArray[Any], rows: slice, columns: slice) -> NDArray[Any]:
+def _part(mask: NDArray[Any], rows: slice, columns: slice) -> NDArray[Any]:
     """Return a part of a mask, at least as large as a window."""
     height, width = mask.shape
     top, left = min(rows.start, height - WINDOW), min(columns.start, width - WINDOW)
@@ -73,38 +73,38 @@ def _reach(mask: NDArray[Any], rows: slice, columns: slice) -> NDArray[Any]:
 
 
 def mean_structural_similarity(
-    one: NDArray[np.uint8], other: NDArray[np.uint8], span: float, ignored: NDArray[np.bool_] | None = None
+    first: NDArray[np.uint8], second: NDArray[np.uint8], span: float, ignored: NDArray[np.bool_] | None = None
 ) -> float:
     """Return the mean SSIM of two images.
 
     Args:
-        one: uint8 (H, W).
-        other: uint8 (H, W).
+        first: uint8 (H, W).
+        second: uint8 (H, W).
         span: the range of their values, above 0.
         ignored: bool (H, W), pixels whose windows are not counted.
 
     Returns:
         The mean over the windows; NaN if none is counted.
     """
-    if min(one.shape) < WINDOW:
+    if min(first.shape) < WINDOW:
         return float("nan")
-    values = _of_windows(np.ascontiguousarray(one), np.ascontiguousarray(other), span)
+    values = _of_windows(np.ascontiguousarray(first), np.ascontiguousarray(second), span)
     if ignored is not None:
         values = values[~_middles(ignored)]
     return float(values.mean()) if values.size else float("nan")
 
 
-def _of_windows(one: NDArray[np.uint8], other: NDArray[np.uint8], span: float) -> NDArray[np.float64]:
+def _of_windows(first: NDArray[np.uint8], second: NDArray[np.uint8], span: float) -> NDArray[np.float64]:
     """Return the SSIM of every window that lies in the images: (H, W) to (H - 6, W - 6). Sums of integers are exact."""
-    wide, product = one.astype(np.float32), one.astype(np.float32) * other
-    sum_one, sum_other, sum_product = _sums(wide), _sums(other.astype(np.float32)), _sums(product)
-    squares = _sums(wide * wide) + _sums(np.square(other, dtype=np.float32))
-    mean_one, mean_other = sum_one / _PIXELS, sum_other / _PIXELS
-    covariance = (sum_product - _PIXELS * mean_one * mean_other) / (_PIXELS - 1)
-    mean_squares = mean_one**2 + mean_other**2
+    wide, product = first.astype(np.float32), first.astype(np.float32) * second
+    sum_first, sum_second, sum_product = _sums(wide), _sums(second.astype(np.float32)), _sums(product)
+    squares = _sums(wide * wide) + _sums(np.square(second, dtype=np.float32))
+    mean_first, mean_second = sum_first / _PIXELS, sum_second / _PIXELS
+    covariance = (sum_product - _PIXELS * mean_first * mean_second) / (_PIXELS - 1)
+    mean_squares = mean_first**2 + mean_second**2
     variances = (squares - _PIXELS * mean_squares) / (_PIXELS - 1)
     c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
-    similarity: NDArray[np.float64] = (2 * mean_one * mean_other + c1) * (2 * covariance + c2)
+    similarity: NDArray[np.float64] = (2 * mean_first * mean_second + c1) * (2 * covariance + c2)
     similarity /= (mean_squares + c1) * (variances + c2)
     return similarity
 

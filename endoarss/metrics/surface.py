@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from endoarss.metrics.ignored import leave_out_ignored
 
-# If the box has more pixels than this per pixel of the outlines, as with a stray pixel far away, searching for neighbours in a tree of
-# the outline's pixels is faster than a distance transform.
+# If the box has more pixels than this per pixel of the outlines, for example because of one wrong pixel far away, searching for the nearest
+# pixels in a tree is faster than a distance transform.
 _SPARSE = 150
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
@@ -53,9 +53,9 @@ class SurfaceDistances:
 def surface_distances(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> SurfaceDistances:
     """Return how far the outlines of each class lie apart; symmetric in ground truth and prediction.
 
-    A Euclidean distance transform of each outline is read at the pixels of the other, both cropped to the box around the class
+    The Euclidean distance transform of each outline is read at the pixels of the other one. Both are cropped to the box around the class
     in either mask. In a large box with few such pixels, a tree of nearest neighbours is used instead. Distances up to 2,048 pixels are
-    exact, larger ones have a relative error of up to 1e-7.
+    exact; larger ones have a relative error of up to 1e-7.
 
     Args:
         truth: uint8 mask of one image (H, W), values 0 to classes - 1, or `IGNORED`.
@@ -84,10 +84,10 @@ def surface_distances(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], c
             hd[index] = hd95[index] = assd[index] = diagonal
             missing[index] = True
             continue
-        there, back = _distances(of_truth, of_prediction), _distances(of_prediction, of_truth)
-        hd[index] = max(there.max(), back.max())
-        hd95[index] = max(percentile_95(there), percentile_95(back))
-        assd[index] = np.concatenate([there, back]).mean()
+        to_prediction, to_truth = _distances(of_truth, of_prediction), _distances(of_prediction, of_truth)
+        hd[index] = max(to_prediction.max(), to_truth.max())
+        hd95[index] = max(percentile_95(to_prediction), percentile_95(to_truth))
+        assd[index] = np.concatenate([to_prediction, to_truth]).mean()
     return SurfaceDistances(hd, hd95, assd, missing)
 
 
@@ -127,15 +127,16 @@ def _distances(outline: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[
 
 def _pixels(outline: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Return the positions (N, 2) of an outline's pixels, row by row; OpenCV finds them several times faster than numpy."""
-    found: NDArray[np.int32] = cv2.findNonZero(outline.view(np.uint8)).reshape(-1, 2)
-    return found
+    positions: NDArray[np.int32] = cv2.findNonZero(outline.view(np.uint8)).reshape(-1, 2)
+    return positions
 
 
 @contextmanager
 def _exact_opencv() -> Iterator[None]:
     """Make OpenCV use its own distance transform in this thread, within the block.
 
-    Intel's, which OpenCV uses with one thread, is slower, and some of its squares are off by one from about 900 pixels on.
+    With one thread, OpenCV uses that of Intel's library, which is slower. From about 900 pixels on some of its squared distances are
+    wrong by one.
     """
     before = cv2.ipp.useIPP()
     cv2.ipp.setUseIPP(False)

@@ -83,28 +83,28 @@ def _joined_or_split(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]
 
 
 def _check_patches(state: Tensors, expected: Mapping[str, Tensor]) -> None:
-    """Raise an error if the patches have another size. timm would resize them, and nobody has trained such a model."""
+    """Raise an error if the patches have another size. timm would resize them, but nobody has trained the resulting model."""
     if _PATCHES in state and _PATCHES in expected and state[_PATCHES].ndim == 4:
-        found, wanted = (tuple(tensors[_PATCHES].shape[-2:]) for tensors in (state, expected))
-        if found != wanted:
+        file_size, model_size = (tuple(tensors[_PATCHES].shape[-2:]) for tensors in (state, expected))
+        if file_size != model_size:
             raise SettingsError(
-                f"its patches have {found[0]}x{found[1]} pixels, the model's patches {wanted[0]}x{wanted[1]}. Choose a timm model with "
-                f"patch{found[0]} in its name; patches are not resized."
+                f"its patches have {file_size[0]}x{file_size[1]} pixels, the model's patches {model_size[0]}x{model_size[1]}. "
+                f"Choose a timm model with patch{file_size[0]} in its name; patches are not resized."
             )
 
 
 def _check_positions(state: Tensors, expected: Mapping[str, Tensor], model: nn.Module) -> None:
-    """Raise an error if the positions do not form a square, because class and register tokens are then counted differently in the model."""
+    """Raise an error if the positions do not form a square. The model then has other class or register tokens than the file."""
     if _POSITIONS not in state or _POSITIONS not in expected or "register_tokens" in state:
         return
-    found, wanted = state[_POSITIONS], expected[_POSITIONS]
+    positions, model_positions = state[_POSITIONS], expected[_POSITIONS]
     tokens = 0 if getattr(model, "no_embed_class", False) else getattr(model, "num_prefix_tokens", 1)
-    if found.ndim == wanted.ndim == 3 and found.shape[1] != wanted.shape[1]:
-        patches = found.shape[1] - tokens
+    if positions.ndim == model_positions.ndim == 3 and positions.shape[1] != model_positions.shape[1]:
+        patches = positions.shape[1] - tokens
         if patches < 1 or math.isqrt(patches) ** 2 != patches:
             raise SettingsError(
-                f"its pos_embed has {found.shape[1]} positions, which is not the number of a square map plus the {tokens} tokens that the "
-                "model has positions for. Choose a timm model with the same class and register tokens as the file."
+                f"its pos_embed has {positions.shape[1]} positions; expected those of a square map, plus {tokens} for the model's "
+                "class and register tokens. Choose a timm model with the same class and register tokens as the file."
             )
 
 

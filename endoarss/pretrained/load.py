@@ -16,7 +16,7 @@ from endoarss.pretrained.read_tensors import file_sha256, read_tensors
 from endoarss.pretrained.suggest import differences, suggested
 from endoarss.settings import BackboneSettings, short_key
 
-_SHOWN = 4  # the number of names that messages list
+_SHOWN_AT_MOST = 4  # the number of names that messages list
 _VALUES = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")  # YAML does not read these as text
 _WORD = re.compile(r"[A-Za-z_/][\w./-]*")
 
@@ -92,13 +92,13 @@ def _reason(state: Tensors, expected: Mapping[str, Tensor]) -> str:
     if reshaped:
         shapes = [
             f"{short_key(name)} {tuple(state[name].shape)} instead of {tuple(expected[name].shape)}"
-            for name in reshaped[:_SHOWN]
+            for name in reshaped[:_SHOWN_AT_MOST]
         ]
-        more = f" and {len(reshaped) - _SHOWN} more" if len(reshaped) > _SHOWN else ""
+        more = f" and {len(reshaped) - _SHOWN_AT_MOST} more" if len(reshaped) > _SHOWN_AT_MOST else ""
         sentences.append(f"Shapes differ: {', '.join(shapes)}{more}.")
     return " ".join(sentences)
 
 
 def _listed(names: list[str], tensors: Mapping[str, Tensor]) -> str:
-    first = ", ".join(f"{short_key(name)} {tuple(tensors[name].shape)}" for name in names[:_SHOWN])
-    return f"{first} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else first
+    first = ", ".join(f"{short_key(name)} {tuple(tensors[name].shape)}" for name in names[:_SHOWN_AT_MOST])
+    return f"{first} and {len(names) - _SHOWN_AT_MOST} more" if len(names) > _SHOWN_AT_MOST else first

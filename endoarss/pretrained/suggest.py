@@ -54,7 +54,7 @@ _RENAMES: tuple[dict[str, str], ...] = (
 _PREFIXES, _DEPTH = 8, 4  # the number of prefixes that are tried, and the largest number of parts in a prefix
 _MOST_CHUNKS = 100
 _HEADS = ("head.", "fc.", "classifier.", "dino_head.", "ibot_head.", "projector.")
-_MANY = 3  # so many beginnings are replaced by a shorter one
+_MANY = 3  # beginnings with the same first word are replaced by that word if there are at least this many
 
 
 def suggested(stored: Mapping[str, Tensor], model: nn.Module) -> Choice | None:

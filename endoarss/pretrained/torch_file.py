@@ -127,9 +127,9 @@ def _selected(path: Path, content: Any, entry: str) -> dict[str, Tensor]:
             break
         if entry not in inner and len(inner) > 1:
             known = ", ".join(f"{shown(key)} ({count} tensors)" for key, count in list(inner.items())[:10])
-            given = f"no entry {shown(entry)}" if entry else "several dictionaries of tensors"
+            problem = f"no entry {shown(entry)}" if entry else "several dictionaries of tensors"
             raise SettingsError(
-                f"{path}: it has {given}; it has {known}. Name one of them: weights: {{file: ..., entry: {next(iter(inner))}}}."
+                f"{path}: it has {problem}; it has {known}. Name one of them: weights: {{file: ..., entry: {next(iter(inner))}}}."
             )
         where.append(entry if entry in inner else next(iter(inner)))
         content = content[where[-1]]

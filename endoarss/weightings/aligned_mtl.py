@@ -14,8 +14,8 @@ from endoarss.weightings.base import GradientWeighting
 def alignment(gram: Tensor) -> Tensor:
     """Return the weights alpha = B 1 that make the principal components of the gradients equally long.
 
-    M = G G^T = V L V^T; eigenvalues l <= max * T * eps are dropped; B = sqrt(l_min) V L^-1/2 V^T. A gradient that is about 2000 times
-    shorter than the longest one is below the tolerance of float32 and is dropped. With two tasks this does not wait for the device.
+    M = G G^T = V L V^T, where eigenvalues l <= max * T * eps are dropped, and B = sqrt(l_min) V L^-1/2 V^T. In float32 this drops a
+    gradient that is about 2000 times shorter than the longest one. With two tasks the function does not wait for the device.
 
     Args:
         gram: M, the inner products of the gradients: float32 (T, T).
@@ -25,12 +25,12 @@ def alignment(gram: Tensor) -> Tensor:
     """
     negligible = len(gram) * torch.finfo(gram.dtype).eps
     finite = gram.isfinite().all()
-    given = torch.where(finite, gram, torch.zeros_like(gram)).double()
-    weights = _of_two(given, negligible) if len(gram) == 2 else _of_several(given, negligible)
+    finite_gram = torch.where(finite, gram, torch.zeros_like(gram)).double()
+    weights = _for_two_tasks(finite_gram, negligible) if len(gram) == 2 else _for_any_number(finite_gram, negligible)
     return torch.where(finite, weights, math.nan).to(gram.dtype)
 
 
-def _of_two(gram: Tensor, negligible: float) -> Tensor:
+def _for_two_tasks(gram: Tensor, negligible: float) -> Tensor:
     """Return the weights of two tasks, in closed form.
 
     If M = [[a, b], [b, c]] has the eigenvalues l1 >= l2, then sqrt(M) = (M + s I) / t with s = sqrt(l1 l2) and t = sqrt(l1) + sqrt(l2), so
@@ -49,7 +49,7 @@ def _of_two(gram: Tensor, negligible: float) -> Tensor:
     return torch.where(nonzero, torch.where(smallest > negligible * largest, rank_two, rank_one), 0)
 
 
-def _of_several(gram: Tensor, negligible: float) -> Tensor:
+def _for_any_number(gram: Tensor, negligible: float) -> Tensor:
     """Return the weights of any number of tasks, computed from the eigenvectors."""
     values, vectors = torch.linalg.eigh(gram)
     used = values > values.max() * negligible

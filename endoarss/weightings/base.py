@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 
 class Weighting:
-    """A method that combines tasks. Subclass `LossWeighting` or `GradientWeighting`; a method with state overrides the state methods.
+    """A method that combines tasks. Subclass `LossWeighting` or `GradientWeighting`. A method with state overrides the state methods.
 
-    The training constructs it on its own device (`with device:`), so tensors that the constructor creates are on that device.
+    The training constructs the weighting within `with device:`, so tensors that the constructor creates are on the training's device.
 
     Args:
         tasks: the names of the tasks, in the order of the model.
@@ -113,7 +113,7 @@ class GradientWeighting(Weighting, ABC):
 
 
 class GramWeighting(GradientWeighting):
-    """A weighting whose weights depend only on the inner products of the gradients, so that long vectors are multiplied only twice."""
+    """A weighting whose weights depend only on the inner products of the gradients. The long gradients are multiplied only twice."""
 
     @abstractmethod
     def weights(self, gram: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ class DrawsAtRandom(Weighting):
     """A weighting with random numbers from its own generator on the CPU, whose state is saved and resumed with the training.
 
     The numbers are assigned to the tasks in the order of their names, so the order of the tasks in a model does not matter. They are passed
-    to the device as Python numbers in kernel arguments, which does not wait for the device; a tensor would have to be copied.
+    to the device as Python numbers, because copying a tensor would wait for the device.
     """
 
     def __init__(self, tasks: Sequence[str], epochs: int) -> None:

@@ -16,10 +16,10 @@ from endoarss.weightings.supports import best_of, inverse, spread, subsets
 
 @register_weighting("cagrad")
 class ConflictAverse(GramWeighting):
-    """The shared update is g_0 + c |g_0| g_w / |g_w|, with the mean gradient g_0.
+    """The shared update is g_0 + c |g_0| g_w / |g_w|, with the mean gradient g_0 and g_w = sum_t w_t g_t.
 
-    w is the point of the simplex that minimises g_w . g_0 + c |g_0| |g_w|. The update is the direction within a distance of c |g_0| from
-    g_0 along which the slowest task improves most. LibMTL also divides it by 1 + c^2, which makes no difference with Adam.
+    w is the point of the simplex that minimises g_w . g_0 + c |g_0| |g_w|. Of all vectors within a distance of c |g_0| from g_0, the update
+    is the one along which the slowest task improves most. LibMTL also divides it by 1 + c^2, which makes no difference with Adam.
 
     Args:
         c: the distance from the mean gradient, relative to its length.
@@ -35,17 +35,17 @@ class ConflictAverse(GramWeighting):
     def weights(self, gram: Tensor) -> Tensor:
         """Return the weights 1 / T + c |g_0| w / |g_w|."""
         radius = self.c * gram.mean().clamp_min(0).sqrt()
-        direction = _of_two(gram, radius) if len(gram) == 2 else _of_several(gram, radius)
+        direction = _for_two_tasks(gram, radius) if len(gram) == 2 else _for_any_number(gram, radius)
         length = ((direction @ gram) @ direction).clamp_min(0).sqrt()
         return 1 / len(gram) + radius * direction / torch.where(length > 0, length, 1)
 
 
-def _of_two(gram: Tensor, radius: Tensor) -> Tensor:
+def _for_two_tasks(gram: Tensor, radius: Tensor) -> Tensor:
     """Return w = (x, 1 - x) for two tasks.
 
-    Let d = g_1 - g_2 and A = g_0 . d, and let x* be the point of the line that is nearest to 0, with the distance h. Up to a constant the
-    function is A x + radius sqrt(|d|^2 (x - x*)^2 + h^2). Its minimum is at x* - A h / (|d| sqrt(radius^2 |d|^2 - A^2)), or at an end of
-    the interval if that root is not real.
+    Let d = g_1 - g_2 and A = g_0 . d. On the line x g_1 + (1 - x) g_2, let x* be the point that is nearest to 0, and h its distance from 0.
+    Up to a constant, the function to minimise is A x + radius sqrt(|d|^2 (x - x*)^2 + h^2). Its minimum is at
+    x* - A h / (|d| sqrt(radius^2 |d|^2 - A^2)), or at an end of the interval if that root is not real.
     """
     a, b, c = gram[0, 0], gram[0, 1], gram[1, 1]
     squared = a + c - 2 * b
@@ -57,7 +57,7 @@ def _of_two(gram: Tensor, radius: Tensor) -> Tensor:
     return torch.stack([first, 1 - first])
 
 
-def _of_several(gram: Tensor, radius: Tensor) -> Tensor:
+def _for_any_number(gram: Tensor, radius: Tensor) -> Tensor:
     """Return w for any number of tasks.
 
     On a face of the simplex, with p = G 1 / T, the condition is p + radius G w / |g_w| = m 1. So w is proportional to m G^-1 1 - G^-1 p,
@@ -72,8 +72,8 @@ def _of_several(gram: Tensor, radius: Tensor) -> Tensor:
         raw = ones * (q.sum() + root) / ones.sum() - q
         return spread(raw / raw.sum(), face, tasks)
 
-    def value(given: Tensor) -> Tensor:
-        return given @ products + radius * ((given @ gram) * given).sum(dim=1).clamp_min(0).sqrt()
+    def value(candidates: Tensor) -> Tensor:
+        return candidates @ products + radius * ((candidates @ gram) * candidates).sum(dim=1).clamp_min(0).sqrt()
 
     faces = (face for face in subsets(range(tasks)) if face)
     ends = torch.eye(tasks, dtype=gram.dtype, device=gram.device)

@@ -43,8 +43,8 @@ class DynamicWeightAverage(LossWeighting):
 
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weighted sum of the losses, and the weights."""
-        given = losses.detach().double()
-        self.sums = given if self.sums is None else self.sums + given
+        detached = losses.detach().double()
+        self.sums = detached if self.sums is None else self.sums + detached
         self.steps += 1
         if len(self.means) < 2:
             return losses.sum(), torch.ones_like(losses)

@@ -13,7 +13,7 @@ from endoarss.registry import register_weighting
 from endoarss.weightings.base import GramWeighting
 
 _STEPS = 12  # steps of Newton's method for two tasks; the result is then exact to 1e-12
-_STEPS_OF_SEVERAL = 100
+_STEPS_FOR_ANY_NUMBER = 100
 _SHORTEST = 1e-12  # lower bound of a squared norm relative to the largest one, so that the weights are finite
 _OPPOSITE = 1 - 1e-9  # there is no fair direction for gradients that are more opposite than this
 _RIDGE = 1e-12  # added to the diagonal for several tasks, for the same reason
@@ -21,7 +21,7 @@ _RIDGE = 1e-12  # added to the diagonal for several tasks, for the same reason
 
 @register_weighting("fairgrad")
 class FairGradient(GramWeighting):
-    """The shared update is sum_t w_t g_t, with the w > 0 that solves G w = w^(-1 / alpha), entry by entry.
+    """The shared update is sum_t w_t g_t, with the w > 0 that solves G w = w^(-1 / alpha) entry by entry; G are the inner products.
 
     Args:
         alpha: the kind of fairness. 1 is proportional fairness, as in Nash-MTL; a higher value favours the task that improves least.
@@ -40,11 +40,11 @@ class FairGradient(GramWeighting):
         largest = squares.max()
         lengths = squares.clamp_min(_SHORTEST * largest).clamp_min(torch.finfo(torch.float32).tiny).sqrt()
         cosines = gram / lengths.outer(lengths)
-        solve = _of_two if len(gram) == 2 else _of_several
+        solve = _for_two_tasks if len(gram) == 2 else _for_any_number
         return torch.where(largest > 0, solve(cosines, lengths, self.alpha), 0)
 
 
-def _of_two(cosines: Tensor, lengths: Tensor, alpha: float) -> Tensor:
+def _for_two_tasks(cosines: Tensor, lengths: Tensor, alpha: float) -> Tensor:
     """Return the weights of two tasks.
 
     Let w_t = y_t / |g_t|, s = y_2 / y_1, and c be the cosine. The ratio of the two equations is
@@ -69,14 +69,14 @@ def _of_two(cosines: Tensor, lengths: Tensor, alpha: float) -> Tensor:
     return (lengths.square() * torch.stack([first, second])) ** (-alpha / (1 + alpha))
 
 
-def _of_several(cosines: Tensor, lengths: Tensor, alpha: float) -> Tensor:
+def _for_any_number(cosines: Tensor, lengths: Tensor, alpha: float) -> Tensor:
     """Return the weights of any number of tasks, by Newton's method for C y = k y^(-1 / alpha), y > 0, with k_t = |g_t|^(1 / alpha - 1)."""
     cosines = cosines + _RIDGE * torch.eye(len(cosines), dtype=cosines.dtype, device=cosines.device)
     factors = lengths ** (1 / alpha - 1)
     y = factors ** (alpha / (1 + alpha))  # the solution for orthogonal gradients
-    for _ in range(_STEPS_OF_SEVERAL):
-        wanted = factors * y ** (-1 / alpha)
-        step = torch.linalg.solve(cosines + (wanted / y / alpha).diag(), wanted - cosines @ y)
+    for _ in range(_STEPS_FOR_ANY_NUMBER):
+        targets = factors * y ** (-1 / alpha)
+        step = torch.linalg.solve(cosines + (targets / y / alpha).diag(), targets - cosines @ y)
         # Go at most nine tenths of the way to the point where the first weight becomes 0.
         y = y + step * (0.9 / (-step / y).max().clamp_min(0.9))
     return y / lengths

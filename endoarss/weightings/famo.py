@@ -39,7 +39,8 @@ class FastAdaptive(LossWeighting):
         self.rate, self.decay = rate, decay
         self.step = 0
         # x, and Adam's moments of its gradient.
-        self.logits, self.first, self.second = torch.zeros(3, len(self.tasks), dtype=torch.float64).unbind()
+        zeros = torch.zeros(3, len(self.tasks), dtype=torch.float64)
+        self.logits, self.first_moment, self.second_moment = zeros.unbind()
         self.logs: Tensor | None = None
 
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,21 +60,22 @@ class FastAdaptive(LossWeighting):
         gradient = shares * (gained - shares @ gained) + self.decay * self.logits
         self.step += 1
         beta1, beta2 = _MOMENTS
-        self.first = gradient.lerp(self.first, beta1)
-        self.second = gradient.square().lerp(self.second, beta2)
-        divisor = (self.second / (1 - beta2**self.step)).sqrt() + _EPSILON
-        self.logits = self.logits - self.rate / (1 - beta1**self.step) * self.first / divisor
+        self.first_moment = gradient.lerp(self.first_moment, beta1)
+        self.second_moment = gradient.square().lerp(self.second_moment, beta2)
+        divisor = (self.second_moment / (1 - beta2**self.step)).sqrt() + _EPSILON
+        self.logits = self.logits - self.rate / (1 - beta1**self.step) * self.first_moment / divisor
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the step count, x and its moments."""
         return {
             "step": torch.tensor(self.step),
             "logits": self.logits,
-            "first": self.first,
-            "second": self.second,
+            "first": self.first_moment,
+            "second": self.second_moment,
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore the step count, x and its moments."""
         self.step = int(state["step"])
-        self.logits, self.first, self.second = (state[name].clone() for name in ("logits", "first", "second"))
+        self.logits = state["logits"].clone()
+        self.first_moment, self.second_moment = state["first"].clone(), state["second"].clone()

@@ -17,7 +17,7 @@ _EPSILON = 1e-8
 
 @register_weighting("gradvac")
 class GradientVaccine(DrawsAtRandom, GramWeighting):
-    """The shared update is the sum of the gradients after each was rotated towards the others if its cosine to them is below average.
+    """The shared update is the sum of the gradients, each rotated towards the others to which its cosine is below the running average.
 
     Start with p_t = g_t. For each other task j, in random order, let c be the cosine of p_t and g_j. If c < u_tj,
     p_t <- p_t + |p_t| (u_tj sqrt(1 - c^2) - c sqrt(1 - u_tj^2)) / (|g_j| sqrt(1 - u_tj^2)) g_j, which makes the cosine u_tj. Then
@@ -34,29 +34,29 @@ class GradientVaccine(DrawsAtRandom, GramWeighting):
         super().__init__(tasks, epochs)
         check_settings_of(GradientVaccine, "gradvac", {"beta": beta})
         self.beta = beta
-        self.usual = torch.zeros(len(self.tasks), len(self.tasks), dtype=torch.float64)
+        self.average_cosines = torch.zeros(len(self.tasks), len(self.tasks), dtype=torch.float64)
 
     def weights(self, gram: Tensor) -> Tensor:
         """Return the coefficients of the raw gradients in the sum of the rotated gradients."""
-        norms, usual = gram.diagonal().sqrt(), self.usual.to(gram.device)
+        norms, averages = gram.diagonal().sqrt(), self.average_cosines.to(gram.device)
         rows = units = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-        for met in self.rounds(units):
-            products, of_met = rows @ gram, met @ norms
+        for other in self.rounds(units):
+            products, other_lengths = rows @ gram, other @ norms
             lengths = (products * rows).sum(dim=1).clamp_min(0).sqrt()
-            cosines = (products * met).sum(dim=1) / (lengths * of_met + _EPSILON)
-            targets = (usual * met).sum(dim=1)
+            cosines = (products * other).sum(dim=1) / (lengths * other_lengths + _EPSILON)
+            targets = (averages * other).sum(dim=1)
             sines, of_targets = (1 - torch.stack([cosines, targets]).square()).clamp_min(0).sqrt()
-            turns = lengths * (targets * sines - cosines * of_targets) / (of_met * of_targets + _EPSILON)
-            rows = rows + torch.where(cosines < targets, turns, 0).unsqueeze(1) * met
-            usual = usual + (self.beta * (cosines - targets)).unsqueeze(1) * met
-        self.usual = usual
+            turns = lengths * (targets * sines - cosines * of_targets) / (other_lengths * of_targets + _EPSILON)
+            rows = rows + torch.where(cosines < targets, turns, 0).unsqueeze(1) * other
+            averages = averages + (self.beta * (cosines - targets)).unsqueeze(1) * other
+        self.average_cosines = averages
         return rows.sum(dim=0)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the average cosines and the state of the generator."""
-        return {**super().state_dict(), "usual": self.usual}
+        return {**super().state_dict(), "usual": self.average_cosines}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore the average cosines and the state of the generator."""
         super().load_state_dict(state)
-        self.usual = state["usual"].clone()
+        self.average_cosines = state["usual"].clone()

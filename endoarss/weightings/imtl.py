@@ -13,7 +13,7 @@ from endoarss.weightings.imtl_g import ImpartialGradients
 
 @register_weighting("imtl")
 class ImpartialLearning(ImpartialGradients):
-    """IMTL-G applied to the scaled losses exp(s_t) l_t; the logarithmic scales s_t are trained by IMTL-L and minimise exp(s_t) l_t - s_t.
+    """IMTL-G applied to the scaled losses exp(s_t) l_t. The logarithmic scales s_t are trained to minimise exp(s_t) l_t - s_t (IMTL-L).
 
     The tasks' own parameters get the gradient of the scaled loss. The scales start at 0 and are trained with the model's optimizer and
     learning rate, without weight decay.

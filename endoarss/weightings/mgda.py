@@ -20,14 +20,14 @@ class MultipleGradientDescent(GramWeighting):
     def weights(self, gram: Tensor) -> Tensor:
         """Return the weights a."""
         if len(gram) != 2:
-            return _of_several(gram)
+            return _for_any_number(gram)
         distance = gram[0, 0] + gram[1, 1] - 2 * gram[0, 1]
         first = ((gram[1, 1] - gram[0, 1]) / torch.where(distance > 0, distance, 1)).clamp(0, 1)
         first = torch.where(distance > 0, first, 0.5)
         return torch.stack([first, 1 - first])
 
 
-def _of_several(gram: Tensor) -> Tensor:
+def _for_any_number(gram: Tensor) -> Tensor:
     """Return the weights of any number of tasks: solve G a + m 1 = 0 and 1 a = 1, with a multiplier m, on each face of the simplex."""
     tasks = len(gram)
     largest = gram.diagonal().max()
@@ -40,4 +40,4 @@ def _of_several(gram: Tensor) -> Tensor:
         return spread(raw / raw.sum(), face, tasks)
 
     faces = (face for face in subsets(range(tasks)) if face)
-    return best_of(map(on, faces), lambda given: ((given @ gram) * given).sum(dim=1))
+    return best_of(map(on, faces), lambda candidates: ((candidates @ gram) * candidates).sum(dim=1))

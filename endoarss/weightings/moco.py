@@ -21,8 +21,8 @@ class GradientCorrection(GradientWeighting):
 
     In step k, y_t <- y_t - beta / k^beta_sigma (y_t - l_t g_t / (|g_t| + 1e-8)), starting from y = 0, and
     lambda <- P(lambda - gamma / k^gamma_sigma (Y Y^T + rho I) lambda), starting from 1 / T. The shared update is Y^T lambda.
-    By default P is the projection onto the simplex: the paper defines it so, and only then does lambda reach the shortest vector. LibMTL,
-    and therefore the authors' code, uses a softmax instead, which makes the weights more equal in each step.
+    By default P is the projection onto the simplex, as in the paper; only with it lambda reaches the shortest vector. LibMTL, and therefore
+    the authors' code, uses a softmax instead, which makes the weights more equal in each step.
 
     Args:
         beta: step size of the tracking.
@@ -54,8 +54,8 @@ class GradientCorrection(GradientWeighting):
         simplex: str = "projection",
     ) -> None:
         super().__init__(tasks, epochs)
-        given = {"beta": beta, "beta_sigma": beta_sigma, "gamma": gamma, "gamma_sigma": gamma_sigma, "rho": rho}
-        check_settings_of(GradientCorrection, "moco", {**given, "simplex": simplex})
+        numbers = {"beta": beta, "beta_sigma": beta_sigma, "gamma": gamma, "gamma_sigma": gamma_sigma, "rho": rho}
+        check_settings_of(GradientCorrection, "moco", {**numbers, "simplex": simplex})
         self.beta, self.beta_sigma = beta, beta_sigma
         self.gamma, self.gamma_sigma = gamma, gamma_sigma
         self.rho = rho

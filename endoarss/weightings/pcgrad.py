@@ -22,7 +22,7 @@ class ProjectConflicts(DrawsAtRandom, GramWeighting):
         squares = gram.diagonal()
         divisors = torch.where(squares > 0, squares, 1)
         rows = units = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-        for met in self.rounds(units):
-            conflicts = (rows @ gram * met).sum(dim=1).clamp_max(0) / (met @ divisors)
-            rows = rows - conflicts.unsqueeze(1) * met
+        for other in self.rounds(units):
+            conflicts = (rows @ gram * other).sum(dim=1).clamp_max(0) / (other @ divisors)
+            rows = rows - conflicts.unsqueeze(1) * other
         return rows.sum(dim=0)

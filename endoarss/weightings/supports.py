@@ -19,8 +19,8 @@ def subsets(tasks: Iterable[int]) -> Iterator[list[int]]:
     Args:
         tasks: the numbers of the tasks.
     """
-    given = list(tasks)
-    yield from map(list, chain.from_iterable(combinations(given, size) for size in range(len(given) + 1)))
+    numbers = list(tasks)
+    yield from map(list, chain.from_iterable(combinations(numbers, size) for size in range(len(numbers) + 1)))
 
 
 def best_of(candidates: Iterable[Tensor], value: Callable[[Tensor], Tensor]) -> Tensor:

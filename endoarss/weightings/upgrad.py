@@ -28,7 +28,7 @@ class UnconflictingProjection(GramWeighting):
 
 
 def _projection(gram: Tensor, task: int) -> Tensor:
-    """Return the coefficients (T,) of one gradient's projection: for each set of other tasks, those with G v = 0 at these tasks."""
+    """Return the coefficients v (T,) of one gradient's projection. For each set of other tasks, the candidate has G v = 0 there."""
     tasks = len(gram)
 
     def coefficients(subset: list[int]) -> Tensor:
@@ -38,4 +38,4 @@ def _projection(gram: Tensor, task: int) -> Tensor:
         return own - spread(inverse(gram[subset][:, subset]) @ gram[subset, task], subset, tasks)
 
     others = [index for index in range(tasks) if index != task]
-    return best_of(map(coefficients, subsets(others)), lambda given: ((given @ gram) * given).sum(dim=1))
+    return best_of(map(coefficients, subsets(others)), lambda candidates: ((candidates @ gram) * candidates).sum(dim=1))

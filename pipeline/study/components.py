@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from corruptions.errors import CorruptionError
-from corruptions.registry import Description, add_described, describe, is_projects
+from corruptions.registry import Description, add_described, describe, is_built_in
 from endoarss.components.user_modules import look_in_working_directory
 from endoarss.registry import add_module
 from pipeline.errors import InputError
@@ -26,8 +26,8 @@ def add_components(modules: Iterable[str]) -> None:
 
 
 def own_corruptions(names: Iterable[str]) -> tuple[Description, ...]:
-    """Return the descriptions of the corruptions that a user has registered, of those with these names."""
-    return tuple(describe(name) for name in names if not is_projects(name))
+    """Return the descriptions of those corruptions that a user registered."""
+    return tuple(describe(name) for name in names if not is_built_in(name))
 
 
 def know_own_corruptions(described: Iterable[Description]) -> None:

@@ -215,7 +215,7 @@ def test_a_model_of_very_many_blocks_is_refused_at_once(make_settings: Make, tmp
     save_checkpoint(build_model(make_settings("resnet", "mmoe")), path, {})
     change(path, lambda h: h["settings"].update(architecture_settings={"experts": 64}))
     change(path, lambda h: backbone(h)["arguments"].update(layers=[32, 32, 32, 32]))
-    with pytest.raises(SettingsError, match="64 encoders of 128 blocks; expected at most 1024 blocks in all"):
+    with pytest.raises(SettingsError, match="64 encoders of 128 blocks; expected at most 1024 blocks in total"):
         load_checkpoint(path)
 
 

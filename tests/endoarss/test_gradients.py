@@ -14,7 +14,7 @@ from endoarss import build_model, list_architectures, list_backbones, list_weigh
 from endoarss.data import LabelledImages, to_input
 from endoarss.gradients import (
     Losses,
-    Trained,
+    TrainedParameters,
     backward,
     gradients_by_task,
     norms_and_cosines,
@@ -77,7 +77,7 @@ def test_tasks_are_told_apart(backbone: str, architecture: str, make_settings: M
     model = make(make_settings(backbone, architecture))
     images, losses_of = problem(model, data)
     expected, owned = separate_passes(model, images, losses_of)
-    found = gradients_by_task(model, Trained(model), images, losses_of)
+    found = gradients_by_task(model, TrainedParameters(model), images, losses_of)
     scale = expected.abs().max()
     assert expected.abs().sum(dim=1).min() > 0
     torch.testing.assert_close(found.shared / scale, expected / scale, rtol=0, atol=1e-13)
@@ -97,8 +97,8 @@ def test_one_pass_is_taken_where_tasks_have_streams(backbone: str, make_settings
     if not model.per_task_streams:
         pytest.skip("its trained layers take no copies: one pass per task")
     images, losses_of = problem(model, data)
-    one = one_pass(model, Trained(model), images, losses_of)
-    two = per_task_backward(model, Trained(model), images, losses_of)
+    one = one_pass(model, TrainedParameters(model), images, losses_of)
+    two = per_task_backward(model, TrainedParameters(model), images, losses_of)
     torch.testing.assert_close(one.losses, two.losses)
     torch.testing.assert_close(one.shared, two.shared, rtol=1e-8, atol=1e-12 * float(two.shared.abs().max()))
     assert not any(
@@ -111,8 +111,8 @@ def test_one_pass_with_a_frozen_front(make_settings: Make, data: LabelledImages)
     settings = make_settings("endoarss", "tesla")
     frozen = replace(settings.backbone_settings, sma=SMASettings(2, trained=False, residual=False))
     model = make(replace(settings, backbone_settings=frozen))
-    trained = Trained(model)
-    assert not trained.in_front and model.parameters_by_part()["front"][0] == 0
+    trained = TrainedParameters(model)
+    assert not trained.front_parameters and model.parameters_by_part()["front"][0] == 0
     images, losses_of = problem(model, data)
     expected, _ = separate_passes(model, images, losses_of)
     torch.testing.assert_close(one_pass(model, trained, images, losses_of).shared, expected, rtol=1e-8, atol=1e-14)
@@ -134,7 +134,7 @@ def test_a_step_sets_every_trained_gradient(
     rule, peer = WEIGHTINGS.get(weighting)(model.tasks, 9), WEIGHTINGS.get(weighting)(model.tasks, 9)
     rule.start_epoch(0)
     peer.start_epoch(0)
-    trained = Trained(model)
+    trained = TrainedParameters(model)
     step = backward(model, trained, rule, images, losses_of, measure=True)
     if isinstance(peer, GradientWeighting):
         update, _ = peer.combine(rows, losses)
@@ -161,7 +161,7 @@ def test_gradients_lie_in_memory_as_their_parameters(
     """The optimiser's fused kernel does not look at strides: Adam's fused step equals the plain one."""
     model = make(make_settings(backbone, architecture))
     images, losses_of = problem(model, data)
-    backward(model, Trained(model), WEIGHTINGS.get(weighting)(model.tasks, 9), images, losses_of)
+    backward(model, TrainedParameters(model), WEIGHTINGS.get(weighting)(model.tasks, 9), images, losses_of)
     parameters = [p for p in model.parameters() if p.requires_grad]
     for p in parameters:  # the stride of a dimension of one entry is nowhere used
         assert p.grad is not None
@@ -181,7 +181,7 @@ def test_gradients_lie_in_memory_as_their_parameters(
 def test_frozen_parameters_get_no_gradient(make_settings: Make, data: LabelledImages) -> None:
     model = make(make_settings("endoarss", "tesla"))
     images, losses_of = problem(model, data)
-    backward(model, Trained(model), WEIGHTINGS.get("db_mtl")(model.tasks, 9), images, losses_of)
+    backward(model, TrainedParameters(model), WEIGHTINGS.get("db_mtl")(model.tasks, 9), images, losses_of)
     assert all((p.grad is not None) == p.requires_grad for p in model.parameters())
 
 
@@ -189,9 +189,9 @@ def test_compiled_models_give_the_same(make_settings: Make, data: LabelledImages
     """Copies a stream are put into a compiled model as well as into a plain one."""
     model = make(make_settings("dinov2", "tesla"))
     images, losses_of = problem(model, data)
-    plain = gradients_by_task(model, Trained(model), images, losses_of)
+    plain = gradients_by_task(model, TrainedParameters(model), images, losses_of)
     model.compile(backend="aot_eager")
-    compiled = gradients_by_task(model, Trained(model), images, losses_of)
+    compiled = gradients_by_task(model, TrainedParameters(model), images, losses_of)
     torch.testing.assert_close(compiled.shared, plain.shared, rtol=1e-7, atol=1e-12)
 
 
@@ -216,7 +216,7 @@ def test_a_task_goes_backward_through_no_head_but_its_own(
             passes[task] += 1
 
         head[0].register_full_backward_hook(count)
-    per_task_backward(model, Trained(model), images, losses_of)
+    per_task_backward(model, TrainedParameters(model), images, losses_of)
     assert passes == dict.fromkeys(model.tasks, 1)
 
 

@@ -144,7 +144,7 @@ def test_sma_stands_before_any_of_them(name: str, tmp_path: Path) -> None:
             "timm_features",
             "hiera_tiny_224",
             {},
-            r"hiera_tiny_224: its output is no feature map \(C, h, w\) but .* timm_vit",
+            r"hiera_tiny_224: its output is not a feature map \(C, h, w\) but .* timm_vit",
         ),
         ("timm_features", "swin_tiny_patch4_window7_224", {"output_stride": 16}, "output_stride"),
         (

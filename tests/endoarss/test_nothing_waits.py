@@ -136,7 +136,7 @@ def test_no_step_of_an_epoch_waits(backbone: str, architecture: str, monkeypatch
         run = _Run(model, images(2 * steps + steps // 2), settings, META, name)
         with monkeypatch.context() as patch, uploads_alone(patch) as uploaded:
             found = run.steps(0, [""])
-            summary, length = found.summary(), run.length()
+            summary, length = found.summary(), run.sum_of_norms()
         assert len(found.steps) == steps and len(uploaded) == 1 + steps, "an epoch's order, and a step's augmentation"
         assert summary.device == length.device == META and len(summary) > steps
 

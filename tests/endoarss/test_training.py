@@ -120,7 +120,9 @@ def test_parameters_that_are_not_finite_end_the_training_too(
     """The losses of the last step are fine, what it made of the parameters is not."""
     model = build_model(make_settings("resnet", "hps"))
     monkeypatch.setattr(
-        gradients.Trained, "set_shared", lambda self, update: [setattr(p, "grad", p * torch.nan) for p in self.shared]
+        gradients.TrainedParameters,
+        "set_shared",
+        lambda self, update: [setattr(p, "grad", p * torch.nan) for p in self.shared],
     )
     with pytest.raises(TrainingError, match="toy: trained parameters are not finite after epoch 1"):
         train(model, data, TrainingSettings(1, 1e-3, 32, "moco"), CPU, label="toy")

@@ -402,7 +402,7 @@ def test_masks_of_other_pictures_are_refused(tree: Path, run: Run, capsys: pytes
 
 def test_two_runs_into_one_folder(tree: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     (tree / "out").mkdir()
-    with corruptions.command.apply._alone(tree / "out"):
+    with corruptions.command.apply._locked(tree / "out"):
         assert run() == 1
     assert "another process is writing it" in capsys.readouterr().err
     assert run() == 0
@@ -434,7 +434,7 @@ def break_picture(tree: Path, how: str) -> None:
         ("deep", "v1/b.png: RGB of 16 bits per channel; expected RGB, grey or a palette with 8", "1"),
         ("small", "v1/b.png: image of 64x20 pixels; expected at least 32 per side", "1"),
         ("no mask", "v1/b.png: its mask v1/b.png: missing.", "1"),
-        ("other mask", "v1/b.png: its mask is 60x48 pixels, it is 64x48. Expected the same size.", "1"),
+        ("other mask", "v1/b.png: its mask is 60x48 pixels, the image is 64x48. Expected the same size.", "1"),
     ],
 )
 def test_one_that_cannot_be_used_is_named_and_the_rest_done(
@@ -475,7 +475,7 @@ def test_a_picture_that_changed_is_not_mixed_with_what_it_was(
     assert run() == 0
     Image.fromarray(255 - read(tree / "in/v1/b.png")).save(tree / "in/v1/b.png")
     assert run() == 1
-    assert "v1/b.png: it has changed since OUT was started" in capsys.readouterr().err
+    assert "v1/b.png: it has changed since an earlier run into OUT" in capsys.readouterr().err
 
 
 def test_images_of_pictures_that_are_gone_are_not_kept(

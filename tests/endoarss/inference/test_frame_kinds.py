@@ -55,11 +55,11 @@ def raw(scale: int = 1) -> Pixels:
             DA_VINCI,
             frame(1920, 1080),
             "their aspect ratio is 1.78, expected 1.25; they lack the dark border of raw EndoVis 2017 frames, which would be "
-            "cropped. They are resized whole to 42x42.",
+            "cropped. They are resized to 42x42 without cropping.",
         ),
         # A 4:3 recording between black bars has no border above and below, so cropping would cut the scene.
-        (DA_VINCI, frame(1920, 1080, (240, 0, 240, 0)), "resized whole"),
-        (DA_VINCI, frame(1920, 1080, (400, 0, 400, 0)), "resized whole"),
+        (DA_VINCI, frame(1920, 1080, (240, 0, 240, 0)), "without cropping"),
+        (DA_VINCI, frame(1920, 1080, (400, 0, 400, 0)), "without cropping"),
         (DA_VINCI, frame(720, 576, (60, 0, 0, 0)), "their dark border takes 7% at the left (expected 0%)"),
         (DA_VINCI, frame(40, 32), "they are smaller than the model's input of 42x42"),
         (OWN, frame(640, 480), None),
@@ -70,7 +70,11 @@ def raw(scale: int = 1) -> Pixels:
             "do not look like the training frames (640x480, 800x600 of plain): their aspect ratio is 1.78, expected 1.33",
         ),
         (OWN, frame(640, 480, (0, 48, 0, 96)), "takes 10% at the top (expected 0%), 19% at the bottom (expected 0%)"),
-        (OWN, frame(640, 480, (0, 0, 40, 0), value=3), "takes 5% at the right (expected 0%). They are used with it."),
+        (
+            OWN,
+            frame(640, 480, (0, 0, 40, 0), value=3),
+            "takes 5% at the right (expected 0%). This border is not cropped.",
+        ),
         (OWN, frame(640, 480, (0, 0, 40, 0), value=40), None),
         (OWN, np.zeros((480, 640, 3), np.uint8), None),
         (
@@ -98,7 +102,7 @@ def test_what_looks_unlike_the_training_frames_is_said_once(
 def test_a_video_that_begins_in_the_dark_is_told_by_its_first_light_frame() -> None:
     kinds = FrameKinds(DA_VINCI, SIZE)
     notes = [kinds.prepare(pixels)[2] for pixels in (np.zeros((540, 960, 3), np.uint8), frame(960, 540))]
-    assert notes[0] == "" and "they lack the dark border" in notes[1] and "resized whole" in notes[1]
+    assert notes[0] == "" and "they lack the dark border" in notes[1] and "without cropping" in notes[1]
 
 
 def test_a_dark_moment_is_no_border() -> None:
@@ -144,7 +148,7 @@ GOOD = DA_VINCI.to_dict()
 def test_a_header_that_cannot_be_used_is_refused(given_header: Any) -> None:
     with pytest.raises(
         SettingsError,
-        match="m.safetensors: what it says of the preprocessing of its training frames cannot be used: .+: ",
+        match="m.safetensors: the preprocessing of training frames in its header cannot be used: .+: ",
     ):
         Preprocessing.from_dict(given_header, "m.safetensors")
 

@@ -186,7 +186,7 @@ def test_names_are_distinct_and_stay_below_the_folder(paths: list[list[str]]) ->
         for path in (whole.with_suffix(".mp4"), whole / "x.png"):
             found[path] = (path, 1)
     try:
-        given_names = media._names(found)
+        given_names = media._unique_names(found)
     except MediaError as error:
         assert "same name" in str(error)
     else:

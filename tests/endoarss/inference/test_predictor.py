@@ -252,7 +252,7 @@ def test_values_that_are_no_numbers_are_told(checkpoint: Path) -> None:
     predictor = load_predictor(checkpoint)
     with torch.no_grad():
         next(predictor.model.heads["activity"].parameters()).fill_(float("nan"))
-    with pytest.raises(SettingsError, match="image: the model gives probabilities that are no numbers"):
+    with pytest.raises(SettingsError, match="image: the model returns probabilities that are not finite"):
         predictor(scene(90, 70))
 
 
@@ -261,7 +261,9 @@ def test_too_large_a_batch_is_told(predictor: Predictor, monkeypatch: pytest.Mon
         raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr("endoarss.inference.predictor.predict", full)
-    with pytest.raises(MediaError, match="batch size 2: too many images at once for the memory of cpu. Try fewer"):
+    with pytest.raises(
+        MediaError, match="batch size 2: too many images for the memory of cpu. Choose a smaller batch size"
+    ):
         list(predictor.stream([scene(90, 70)] * 2))
 
 

@@ -113,8 +113,8 @@ def test_the_coefficient_is_the_one_with_the_best_score() -> None:
     target = flat(combine(given, [0.7, 0.7]))
     near = Feedback(lambda vector: -float((flat(vector) - target).norm()), FEEDBACK.entropy)
     found = make("task_arithmetic").merge(given, near)
-    assert found.about["coefficient"] == 0.7
-    assert len(found.about["validation"]) == 8
+    assert found.coefficients["coefficient"] == 0.7
+    assert len(found.coefficients["validation"]) == 8
     torch.testing.assert_close(flat(found.vector), target)
 
 
@@ -150,14 +150,14 @@ def test_adamerging_takes_the_steps_of_adam_on_the_coefficients(name: str) -> No
 
     expected = adam(gradient, np.full((2, len(names) if by_layer else 1), 0.3), 20, 0.005)
     found = make(name, iterations=20, learning_rate=0.005).merge(given, FEEDBACK)
-    np.testing.assert_allclose(found.about["coefficients"], expected, rtol=2e-4)
-    assert found.about["entropy"]["last"] < found.about["entropy"]["first"]
+    np.testing.assert_allclose(found.coefficients["coefficients"], expected, rtol=2e-4)
+    assert found.coefficients["entropy"]["last"] < found.coefficients["entropy"]["first"]
 
 
 def test_adamerging_holds_coefficients_between_0_and_1() -> None:
     grow = Feedback(smallest, lambda vector, step: -sum((t * torch.sign(t.detach())).sum() for t in vector.values()))
     found = make("adamerging_layer", iterations=100, learning_rate=0.1).merge(vectors(2), grow)
-    assert np.max(found.about["coefficients"]) == 1.0
+    assert np.max(found.coefficients["coefficients"]) == 1.0
 
 
 def test_entropy_is_alike_for_images_and_pixels() -> None:

@@ -291,7 +291,7 @@ def test_what_would_be_another_model_is_refused_without_a_suggestion(load: Load)
         ),
         (
             {**stored, "pos_embed": torch.ones(1, 9, 24)},
-            "its pos_embed has 9 positions, which is not the number of a square map plus the 1 tokens",
+            "its pos_embed has 9 positions; expected those of a square map, plus 1 for",
         ),
         ({**stored, "blocks.2.ls1.gamma": torch.ones(24)}, r"The model does not have blocks.2.ls1.gamma \(24,\).$"),
         ({**stored, "norm.bias": torch.ones(25)}, r"Shapes differ: norm.bias \(25,\) instead of \(24,\).$"),

@@ -149,7 +149,7 @@ def test_raw_frames_give_the_predictions_of_the_built_dataset(
         assert not whole[outside].any()
     said = capsys.readouterr().err
     assert said.count("have the dark border of raw EndoVis 2017 frames: they are cropped to rows") == 1, "not per frame"
-    assert "masks hold the background outside of it" in said
+    assert "outside of this window masks are background" in said
     about = json.loads((tmp_path / "out/predictions.json").read_text())["frames"]
     assert len(about) == 1 and about[0]["count"] == len(frames) and about[0]["notes"]
     assert about[0]["cropped_to"] == {"rows": [top, bottom], "columns": [left, right]}
@@ -159,7 +159,7 @@ def test_real_raw_frames_are_cropped(sample_data: Path, tmp_path: Path, capsys: 
     frames = sorted((sample_data / "endovis2017/five_frames/left_frames").iterdir())
     checkpoint = save_model(tmp_path / "m.safetensors", DA_VINCI)
     found = masks_of(checkpoint, *frames, out=tmp_path / "out")
-    assert capsys.readouterr().err.count("(1280x1024), as the benchmark crops EndoVis 2017; masks hold") == 1
+    assert capsys.readouterr().err.count("(1280x1024), as the benchmark crops EndoVis 2017; outside") == 1
     for path, mask in found.items():
         small = resize_image(crop(read_rgb(Path(path))), SIZE)
         np.testing.assert_array_equal(crop(mask), enlarge_mask(expected_mask(checkpoint, small), 1280, 1024))
