@@ -139,7 +139,7 @@ def measure_models(
     corrupted = training_corruptions(study) if trained else None
     seen = corrupted.names if corrupted else ()
     return replace(
-        measure_robustness(models, known_categories(), baselines, own, seen), about=field_of_view_note(study)
+        measure_robustness(models, known_categories(), baselines, own, seen), how_corrupted=field_of_view_note(study)
     )
 
 

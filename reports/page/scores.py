@@ -82,10 +82,12 @@ def _choices(
     means |= {f"{MEAN}:{c}": f"mean of {_spaced(c)} ({len(n)})" for c, n in groups.items() if 1 < len(n) < count}
     choices = [{"key": key, "label": label, "group": "Means"} for key, label in means.items()]
     for category, names in categories.items():
-        choices += [{"key": name, "label": _spaced(found.marked(name)), "group": _spaced(category)} for name in names]
+        choices += [
+            {"key": name, "label": _spaced(found.with_signs(name)), "group": _spaced(category)} for name in names
+        ]
     left = "Masks left where they were"
     return choices + [
-        {"key": f"{_UNMOVED}:{n}", "label": f"{_spaced(found.marked(n))}, masks not moved", "group": left}
+        {"key": f"{_UNMOVED}:{n}", "label": f"{_spaced(found.with_signs(n))}, masks not moved", "group": left}
         for n in unmoved
     ]
 

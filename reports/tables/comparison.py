@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from endoarss.metrics.catalogue import PERCENT, Shown, metrics_by_name, shown_metrics
-from reports.statistics.brackets import ANY, SHARE, SHARE_DIFFERENCE, with_brackets, with_units
+from reports.statistics.brackets import ANY, SHARE, SHARE_DIFFERENCE, with_brackets, with_sequences
 
 _NUMBERS = ("value", "low", "high", "to_best", "to_best_low", "to_best_high", "difference")
 
@@ -55,7 +55,7 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
         rows.setdefault(gap, {})
     datasets = list(dict.fromkeys(dataset for dataset, _ in rows))
     rows = dict(sorted(rows.items(), key=lambda row: datasets.index(row[0][0])))
-    keys = [(with_units(dataset, over), model) for dataset, model in rows]
+    keys = [(with_sequences(dataset, over), model) for dataset, model in rows]
     index = pd.MultiIndex.from_tuples(keys, names=["Dataset", "Model"])
     columns = pd.MultiIndex.from_tuples(
         [(metric.head, part) for metric in metrics.values() for part in ("score", "to best", "rank")]

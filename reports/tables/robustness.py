@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from endoarss.metrics.catalogue import metrics_by_name
-from reports.statistics.brackets import SHARE_DIFFERENCE, limits_of, with_brackets, with_units
+from reports.statistics.brackets import SHARE_DIFFERENCE, limits_of, with_brackets, with_sequences
 from reports.statistics.robustness import NOT_MOVED
 
 _ENDS = ["value", "low", "high"]
@@ -113,7 +113,7 @@ def readable_robustness_summary(summary: pd.DataFrame, gaps: Sequence[tuple[str,
     metrics = list(dict.fromkeys(metric for _, metric, _ in heads))
     heads |= {(dataset, metric, model): {} for dataset, model in gaps for metric in metrics}
     over = dict(zip(summary["dataset"], summary["interval_over"], strict=True))
-    keys = [(with_units(dataset, over), *others) for dataset, *others in heads]
+    keys = [(with_sequences(dataset, over), *others) for dataset, *others in heads]
     index = pd.MultiIndex.from_tuples(keys, names=["Dataset", "Metric", "Model"])
     columns = [*_SHOWN.values(), "mPC, difference"]
     return (

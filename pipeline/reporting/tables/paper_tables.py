@@ -24,7 +24,7 @@ from reports import names
 from reports.paper_numbers import DATASETS, paper_ablation, paper_ranks
 from reports.results import comparable_rows
 from reports.statistics.claims import test_claims
-from reports.statistics.variation import MIN_CLUSTERS, MIN_SEEDS, note_of_intervals
+from reports.statistics.variation import MIN_SEEDS, MIN_SEQUENCES, note_of_intervals
 from reports.tables.against_paper import (
     ComparedWithPaper,
     ablation_against_paper,
@@ -105,10 +105,10 @@ def _tested_claims(saved: StudyResults) -> tuple[pd.DataFrame, str]:
         {dataset: asked_for_claims(study, dataset) for dataset in evaluated_datasets(study)},
         study.lora.rank,
         titles,
-        {dataset: one.units for dataset, one in clean.items()},
-        [dataset for dataset, one in clean.items() if one.of_sequences],
+        {dataset: one.interval_over for dataset, one in clean.items()},
+        [dataset for dataset, one in clean.items() if one.sequences_known],
     )
-    return claims, " ".join(note_of_intervals(titles[d], one.units, one.variation) for d, one in clean.items())
+    return claims, " ".join(note_of_intervals(titles[d], one.interval_over, one.variation) for d, one in clean.items())
 
 
 def in_paper_names(paper: PaperNames, results: pd.DataFrame) -> pd.DataFrame:
@@ -189,7 +189,7 @@ _CLAIMS = (
     "about, mean over all such pairs; or between the best of some models and the best of others, where the interval allows for any of"
     " them to be the best. Each interval holds for its row alone. p is the p-value of no difference, adjusted by Holm's method for "
     "all {tests} tests of this table, so that at most 5 of 100 studies have a false verdict. Supported or contradicted: p is below "
-    f"0.05, with at least {MIN_CLUSTERS} sequences and {MIN_SEEDS} trainings of each model. With fewer trainings, a small p says that "
+    f"0.05, with at least {MIN_SEQUENCES} sequences and {MIN_SEEDS} trainings of each model. With fewer trainings, a small p says that "
     "these trained models differ; models trained with other seeds may not. With few sequences and trainings most claims stay "
     "undecided. Images whose sequence is not known count as independent, although frames of one video are not. In the paper: the same"
     " difference in its tables, whose AC is mean precision (protocol authors_code)."
