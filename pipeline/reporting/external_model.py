@@ -130,7 +130,7 @@ def _page_of(run: ExternalModelRun, label: str, found: Robustness, folder: Path,
         cells=0,
         resolution=study.input_size,
         synthetic=study.synthetic,
-        mark=mark,
+        caption=mark,
         partial=partial_note(study, [run.dataset]),
     )
     figures = []

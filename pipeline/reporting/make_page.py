@@ -85,7 +85,7 @@ def _facts(results: StudyResults) -> Facts:
         cells=len(trainings_of(study)),
         resolution=study.input_size,
         synthetic=study.synthetic,
-        mark=study_caption(results),
+        caption=study_caption(results),
         partial=partial_note(study),
     )
 

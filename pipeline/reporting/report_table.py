@@ -16,11 +16,14 @@ from reports.tables.latex import to_latex
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table with its title, as data and as shown; None if it is too long to be shown, and is data alone.
+    """A table of a report.
 
     Attributes:
+        title: The title.
+        data: The table as it is written to CSV.
+        shown: The table as readers see it; None if it is too long to be shown.
         of_scores: Whether rows are models, so that the best values are marked.
-        note: What a reader must know.
+        note: Sentences that a reader of the table must know.
         best_within: Index levels within which rows compete.
         protocol: Protocol of its scores, "" if it has none.
     """
@@ -34,12 +37,12 @@ class ReportTable:
     protocol: str = ""
 
     @property
-    def said(self) -> str:
+    def full_note(self) -> str:
         """Return the text below the table on a page: the note and the protocol."""
-        return f"{self.note} {self.of_protocol}".strip()
+        return f"{self.note} {self.protocol_note}".strip()
 
     @property
-    def of_protocol(self) -> str:
+    def protocol_note(self) -> str:
         """Return a sentence that names the protocol of its scores, "" if it has none."""
         return f"Protocol: {in_words(self.protocol)}." if self.protocol else ""
 
@@ -58,6 +61,6 @@ def write_tables(found: Mapping[str, ReportTable], folder: Path, mark: str, mark
         with whole_file(folder / f"{name}.csv") as whole:
             tables.write_csv(table.data, whole, {**marks, **({"protocol": table.protocol} if table.protocol else {})})
         if table.shown is not None:
-            caption = " ".join(f"{table.title}. {table.of_protocol} {mark}".split())
+            caption = " ".join(f"{table.title}. {table.protocol_note} {mark}".split())
             text = to_latex(table.shown, caption, f"tab:{name}", table.of_scores, table.best_within, note=table.note)
             write_text(folder / f"{name}.tex", text)

@@ -1,9 +1,9 @@
 "use strict";
-// A table that is wider than its box shows the columns that fit; the others unfold at a click. On paper all are shown.
+// A table that is wider than its box shows the columns that fit; a reader can choose others. A printed table shows all columns.
 
 (function columns() {
-  /** What is known of a table: its box, its columns of row labels, its upper heads, and the units that fold. */
-  function about(table) {
+  /** Describe a table: its box, its number of label columns, its upper heads, and whether the reader chose its columns. */
+  function describe(table) {
     const rows = [...table.tHead.rows];
     const last = [...rows.at(-1).cells];
     const labels = table.tBodies[0]?.rows[0]?.querySelectorAll("th").length ?? 0;
@@ -18,12 +18,12 @@
     return { table, box: table.parentElement, last, labels, heads, levels: rows.length - 1, shown: null, chosen: false };
   }
 
-  /** Columns that fold together: those below one head, or, where these are too wide, each by itself. */
-  function unitsOf(one, apart) {
+  /** Return the groups of columns that are shown or hidden together: the columns below one head, or each column alone. */
+  function groupsOf(one, alone) {
     const named = (level, column) => one.heads
       .filter((head) => head.level <= level && head.start <= column && column < head.end)
       .map((head) => head.cell.textContent.trim());
-    if (one.levels && !apart) {
+    if (one.levels && !alone) {
       return one.heads.filter((head) => head.level === one.levels - 1).map(({ start, end }) => (
         { name: named(one.levels - 1, start).join(", "), start, end }
       ));
@@ -38,11 +38,11 @@
 
   const sum = (widths) => widths.reduce((total, width) => total + width, 0);
 
-  /** How many units fit from the left; widths are those of a table that overflows, so that none can be narrower. */
-  function fitting(one, units, widths, room) {
+  /** Count the groups that fit, from the left. The widths are those of an overflowing table, in which columns are as narrow as possible. */
+  function fitting(one, groups, widths, room) {
     let used = sum(widths.slice(0, one.labels));
     let count = 0;
-    for (const { start, end } of units) {
+    for (const { start, end } of groups) {
       used += sum(widths.slice(start, end));
       if (used > room) break;
       count += 1;
@@ -50,7 +50,7 @@
     return count;
   }
 
-  /** Show some columns, and upper heads over as many as are left of theirs. */
+  /** Show the columns for which `isShown` is true; an upper head spans those of its columns that are shown. */
   function show(one, isShown) {
     const columns = one.last.map((_, column) => column < one.labels || isShown(column));
     for (const row of [one.table.tHead.rows[one.levels], ...[...one.table.tBodies].flatMap((body) => [...body.rows])]) {
@@ -63,32 +63,32 @@
     }
   }
 
-  const isOpen = (one) => (column) => one.units.some((unit) => unit.open && unit.start <= column && column < unit.end);
+  const isOpen = (one) => (column) => one.groups.some((group) => group.open && group.start <= column && column < group.end);
 
-  function say(one) {
-    const count = one.units.filter(({ open }) => open).length;
-    const what = one.units.some(({ start, end }) => end - start > 1) ? "groups of columns" : "columns";
-    one.summary.textContent = `${count} of ${one.units.length} ${what} shown; choose`;
+  function writeSummary(one) {
+    const count = one.groups.filter(({ open }) => open).length;
+    const what = one.groups.some(({ start, end }) => end - start > 1) ? "groups of columns" : "columns";
+    one.summary.textContent = `${count} of ${one.groups.length} ${what} shown; choose`;
   }
 
-  /** The list of units with a box to tick, above the table. */
-  function offer(one) {
+  /** Write the list of groups, each with a box to tick, above the table. */
+  function listGroups(one) {
     one.summary = Page.make("summary");
-    const boxes = one.units.map((unit) => {
+    const boxes = one.groups.map((group) => {
       const box = Page.make("input", { type: "checkbox" });
-      box.checked = unit.open;
+      box.checked = group.open;
       box.addEventListener("change", () => {
-        unit.open = box.checked;
+        group.open = box.checked;
         one.chosen = true;
         show(one, isOpen(one));
-        say(one);
+        writeSummary(one);
       });
-      return Page.make("label", {}, box, unit.name);
+      return Page.make("label", {}, box, group.name);
     });
     one.list?.remove();
     one.list = Page.make("details", { class: "columns" }, one.summary, Page.make("div", {}, ...boxes));
     one.box.before(one.list);
-    say(one);
+    writeSummary(one);
   }
 
   function fit(one, { widths, room, wide }) {
@@ -98,23 +98,23 @@
       one.list = null;
       return;
     }
-    one.units = unitsOf(one, false);
-    let count = fitting(one, one.units, widths, room);
+    one.groups = groupsOf(one, false);
+    let count = fitting(one, one.groups, widths, room);
     if (!count) {
-      one.units = unitsOf(one, true);
-      count = Math.max(fitting(one, one.units, widths, room), 1);
+      one.groups = groupsOf(one, true);
+      count = Math.max(fitting(one, one.groups, widths, room), 1);
     }
-    one.units.forEach((unit, i) => { unit.open = i < count; });
+    one.groups.forEach((group, i) => { group.open = i < count; });
     show(one, isOpen(one));
-    // The row labels and one column are still too wide: words may break, see page.css.
-    const needed = fixed + sum(widths.slice(one.units[0].start, one.units[0].end));
+    // If the row labels and the first group alone are too wide, words may break: see page.css.
+    const needed = fixed + sum(widths.slice(one.groups[0].start, one.groups[0].end));
     one.table.classList.toggle("tight", needed > room);
-    offer(one);
+    listGroups(one);
   }
 
-  const all = [...document.querySelectorAll(".wide > table.sortable")].map(about);
+  const all = [...document.querySelectorAll(".wide > table.sortable")].map(describe);
 
-  /** First whatever is written, then whatever is read, so that the browser lays the page out once. */
+  /** Fit all tables. All changes come before all measurements, so that the browser computes the layout only once. */
   function fitAll() {
     const open = all.filter(({ chosen }) => !chosen);
     open.filter(({ list }) => list).forEach((one) => {
@@ -132,7 +132,7 @@
   let width = innerWidth;
   fitAll();
   addEventListener("resize", () => {
-    if (innerWidth === width) return; // a phone's address bar comes and goes
+    if (innerWidth === width) return; // only the height changed: a phone shows or hides its address bar
     width = innerWidth;
     fitAll();
   });

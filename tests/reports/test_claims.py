@@ -239,7 +239,7 @@ def test_the_note_says_each_claim_and_its_verdict() -> None:
     text = claims_text(readable_claims(table), "SYNTHETIC DATA", "Intervals.")
     for claim in CLAIMS:
         assert f"## {claim.name}\n" in text
-    assert "**Supported**" in text and "SYNTHETIC DATA" in text and "Not tested: it takes" in text
+    assert "**Supported**" in text and "SYNTHETIC DATA" in text and "Not tested: the claim needs" in text
     assert "nan" not in text
     shown = readable_claims(table)
     assert len(shown) == len(table) and not shown.isna().any().any()

@@ -71,7 +71,7 @@ def make_tables(study: Study, results: StudyResults | None = None) -> None:
     if study.compare_with_paper:
         claims = found[names.TABLE_CLAIMS]
         assert claims.shown is not None
-        write_text(note_file(study), claims_text(claims.shown, mark, claims.said))
+        write_text(note_file(study), claims_text(claims.shown, mark, claims.full_note))
     else:
         note_file(study).unlink(missing_ok=True)  # left from when the study was compared with the paper
 
