@@ -19,28 +19,28 @@
   }
 
   /** Return the groups of columns that are shown or hidden together: the columns below one head, or each column alone. */
-  function groupsOf(one, alone) {
-    const named = (level, column) => one.heads
+  function groupsOf(state, alone) {
+    const named = (level, column) => state.heads
       .filter((head) => head.level <= level && head.start <= column && column < head.end)
       .map((head) => head.cell.textContent.trim());
-    if (one.levels && !alone) {
-      return one.heads.filter((head) => head.level === one.levels - 1).map(({ start, end }) => (
-        { name: named(one.levels - 1, start).join(", "), start, end }
+    if (state.levels && !alone) {
+      return state.heads.filter((head) => head.level === state.levels - 1).map(({ start, end }) => (
+        { name: named(state.levels - 1, start).join(", "), start, end }
       ));
     }
-    return one.last.slice(one.labels).map((head, i) => {
-      const start = one.labels + i;
+    return state.last.slice(state.labels).map((head, i) => {
+      const start = state.labels + i;
       const button = head.querySelector("button");
       const name = button.textContent.slice(button.querySelector(".tag")?.textContent.length ?? 0);
-      return { name: [...named(one.levels, start), name].join(", "), start, end: start + 1 };
+      return { name: [...named(state.levels, start), name].join(", "), start, end: start + 1 };
     });
   }
 
   const sum = (widths) => widths.reduce((total, width) => total + width, 0);
 
   /** Count the groups that fit, from the left. The widths are those of an overflowing table, in which columns are as narrow as possible. */
-  function fitting(one, groups, widths, room) {
-    let used = sum(widths.slice(0, one.labels));
+  function fitting(state, groups, widths, room) {
+    let used = sum(widths.slice(0, state.labels));
     let count = 0;
     for (const { start, end } of groups) {
       used += sum(widths.slice(start, end));
@@ -51,65 +51,65 @@
   }
 
   /** Show the columns for which `isShown` is true; an upper head spans those of its columns that are shown. */
-  function show(one, isShown) {
-    const columns = one.last.map((_, column) => column < one.labels || isShown(column));
-    for (const row of [one.table.tHead.rows[one.levels], ...[...one.table.tBodies].flatMap((body) => [...body.rows])]) {
+  function show(state, isShown) {
+    const columns = state.last.map((_, column) => column < state.labels || isShown(column));
+    for (const row of [state.table.tHead.rows[state.levels], ...[...state.table.tBodies].flatMap((body) => [...body.rows])]) {
       columns.forEach((shown, column) => { row.cells[column].hidden = !shown; });
     }
-    for (const { cell, start, end } of one.heads) {
+    for (const { cell, start, end } of state.heads) {
       const count = columns.slice(start, end).filter(Boolean).length;
       cell.hidden = !count;
       cell.colSpan = Math.max(count, 1);
     }
   }
 
-  const isOpen = (one) => (column) => one.groups.some((group) => group.open && group.start <= column && column < group.end);
+  const isOpen = (state) => (column) => state.groups.some((group) => group.open && group.start <= column && column < group.end);
 
-  function writeSummary(one) {
-    const count = one.groups.filter(({ open }) => open).length;
-    const what = one.groups.some(({ start, end }) => end - start > 1) ? "groups of columns" : "columns";
-    one.summary.textContent = `${count} of ${one.groups.length} ${what} shown; choose`;
+  function writeSummary(state) {
+    const count = state.groups.filter(({ open }) => open).length;
+    const what = state.groups.some(({ start, end }) => end - start > 1) ? "groups of columns" : "columns";
+    state.summary.textContent = `${count} of ${state.groups.length} ${what} shown; choose`;
   }
 
   /** Write the list of groups, each with a box to tick, above the table. */
-  function listGroups(one) {
-    one.summary = Page.make("summary");
-    const boxes = one.groups.map((group) => {
+  function listGroups(state) {
+    state.summary = Page.make("summary");
+    const boxes = state.groups.map((group) => {
       const box = Page.make("input", { type: "checkbox" });
       box.checked = group.open;
       box.addEventListener("change", () => {
         group.open = box.checked;
-        one.chosen = true;
-        show(one, isOpen(one));
-        writeSummary(one);
+        state.chosen = true;
+        show(state, isOpen(state));
+        writeSummary(state);
       });
       return Page.make("label", {}, box, group.name);
     });
-    one.list?.remove();
-    one.list = Page.make("details", { class: "columns" }, one.summary, Page.make("div", {}, ...boxes));
-    one.box.before(one.list);
-    writeSummary(one);
+    state.list?.remove();
+    state.list = Page.make("details", { class: "columns" }, state.summary, Page.make("div", {}, ...boxes));
+    state.box.before(state.list);
+    writeSummary(state);
   }
 
-  function fit(one, { widths, room, wide }) {
-    const fixed = sum(widths.slice(0, one.labels));
+  function fit(state, { widths, room, wide }) {
+    const fixed = sum(widths.slice(0, state.labels));
     if (wide <= room) {
-      one.list?.remove();
-      one.list = null;
+      state.list?.remove();
+      state.list = null;
       return;
     }
-    one.groups = groupsOf(one, false);
-    let count = fitting(one, one.groups, widths, room);
+    state.groups = groupsOf(state, false);
+    let count = fitting(state, state.groups, widths, room);
     if (!count) {
-      one.groups = groupsOf(one, true);
-      count = Math.max(fitting(one, one.groups, widths, room), 1);
+      state.groups = groupsOf(state, true);
+      count = Math.max(fitting(state, state.groups, widths, room), 1);
     }
-    one.groups.forEach((group, i) => { group.open = i < count; });
-    show(one, isOpen(one));
+    state.groups.forEach((group, i) => { group.open = i < count; });
+    show(state, isOpen(state));
     // If the row labels and the first group alone are too wide, words may break: see page.css.
-    const needed = fixed + sum(widths.slice(one.groups[0].start, one.groups[0].end));
-    one.table.classList.toggle("tight", needed > room);
-    listGroups(one);
+    const needed = fixed + sum(widths.slice(state.groups[0].start, state.groups[0].end));
+    state.table.classList.toggle("tight", needed > room);
+    listGroups(state);
   }
 
   const all = [...document.querySelectorAll(".wide > table.sortable")].map(describe);
@@ -117,16 +117,16 @@
   /** Fit all tables. All changes come before all measurements, so that the browser computes the layout only once. */
   function fitAll() {
     const open = all.filter(({ chosen }) => !chosen);
-    open.filter(({ list }) => list).forEach((one) => {
-      one.table.classList.remove("tight");
-      show(one, () => true);
+    open.filter(({ list }) => list).forEach((state) => {
+      state.table.classList.remove("tight");
+      show(state, () => true);
     });
-    const measured = open.map((one) => ({
-      room: one.box.clientWidth,
-      wide: one.table.offsetWidth,
-      widths: one.last.map((head) => head.getBoundingClientRect().width),
+    const measured = open.map((state) => ({
+      room: state.box.clientWidth,
+      wide: state.table.offsetWidth,
+      widths: state.last.map((head) => head.getBoundingClientRect().width),
     }));
-    open.forEach((one, i) => fit(one, measured[i]));
+    open.forEach((state, i) => fit(state, measured[i]));
   }
 
   let width = innerWidth;
@@ -136,6 +136,6 @@
     width = innerWidth;
     fitAll();
   });
-  addEventListener("beforeprint", () => all.filter(({ list }) => list).forEach((one) => show(one, () => true)));
-  addEventListener("afterprint", () => all.filter(({ list }) => list).forEach((one) => show(one, isOpen(one))));
+  addEventListener("beforeprint", () => all.filter(({ list }) => list).forEach((state) => show(state, () => true)));
+  addEventListener("afterprint", () => all.filter(({ list }) => list).forEach((state) => show(state, isOpen(state))));
 })();
