@@ -99,8 +99,8 @@ def vary_scores(models: Sequence[EvaluatedModel]) -> VariedScores:
     images = images_of(models)
     variation, scores = variation_of(models, images), {}
     for model in models:
-        found = score_model(model, CLEAN_ONLY, images, shown_metrics(Shown.COMPARED))
-        scores[model.label] = {m: variation.vary(runs[:, :, 0], model.training_group) for m, runs in found.items()}
+        by_metric = score_model(model, CLEAN_ONLY, images, shown_metrics(Shown.COMPARED))
+        scores[model.label] = {m: variation.vary(runs[:, :, 0], model.training_group) for m, runs in by_metric.items()}
     return _varied(scores, variation, images, models)
 
 
@@ -130,8 +130,8 @@ def vary_mpc(models: Sequence[EvaluatedModel]) -> VariedScores:
     variation, scores = variation_of(models, images), {}
     metrics = {name: metric for name, metric in metrics_by_name().items() if name in MAIN}
     for model in models:
-        found = score_model(model, grid, images, metrics)
-        varied = {metric: variation.vary(runs, model.training_group) for metric, runs in found.items()}
+        by_metric = score_model(model, grid, images, metrics)
+        varied = {metric: variation.vary(runs, model.training_group) for metric, runs in by_metric.items()}
         scores[model.label] = {metric: grid.parts(values)[1].mean(axis=(1, 2)) for metric, values in varied.items()}
     return _varied(scores, variation, images, models)
 
@@ -164,13 +164,13 @@ def compare_scores(varied: Mapping[str, VariedScores]) -> Comparison:
     scores: list[tuple[Any, ...]] = []
     pairs: list[tuple[Any, ...]] = []
     intervals = []
-    for dataset, found in varied.items():
-        intervals.append(note_of_intervals(dataset, found.interval_over, found.variation))
+    for dataset, models in varied.items():
+        intervals.append(note_of_intervals(dataset, models.interval_over, models.variation))
         for metric in shown_metrics(Shown.COMPARED):
-            of_metric = {label: by_metric[metric] for label, by_metric in found.scores.items() if metric in by_metric}
+            of_metric = {label: by_metric[metric] for label, by_metric in models.scores.items() if metric in by_metric}
             known = {label: values for label, values in of_metric.items() if not np.isnan(values[0])}
             if known:
-                compared = _ComparedScores(dataset, metric, list(known), np.stack(list(known.values()), axis=1), found)
+                compared = _ComparedScores(dataset, metric, list(known), np.stack(list(known.values()), axis=1), models)
                 scores += compared.score_rows()
                 pairs += compared.pair_rows()
     return Comparison(

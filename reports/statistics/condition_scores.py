@@ -183,13 +183,13 @@ def grid_of(models: Sequence[EvaluatedModel], order: Sequence[str]) -> Grid:
     Raises:
         ResultsError: If a model lacks a column or a condition that another model has; the message names the model.
     """
-    found: dict[tuple[int, int], set[Condition]] = {}
+    conditions_of_run: dict[tuple[int, int], set[Condition]] = {}
     for i, model in enumerate(models):
         for j, run in enumerate(model.rows):
             _check_columns(model, run)
             rows = run[KEYS].drop_duplicates().itertuples(index=False)
-            found[i, j] = {(str(row[0]), int(row[1]), bool(row[2])) for row in rows}
-    corrupted = set().union(*found.values()) - {CLEAN}
+            conditions_of_run[i, j] = {(str(row[0]), int(row[1]), bool(row[2])) for row in rows}
+    corrupted = set().union(*conditions_of_run.values()) - {CLEAN}
     names = {name for name, _, _ in corrupted}
     grid = Grid(
         tuple(sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))),
@@ -198,7 +198,7 @@ def grid_of(models: Sequence[EvaluatedModel], order: Sequence[str]) -> Grid:
     )
     if not corrupted:
         raise ResultsError(f"{models[0].label} on {models[0].dataset}: no row is corrupted. Evaluate its robustness.")
-    for (i, _), conditions in found.items():
+    for (i, _), conditions in conditions_of_run.items():
         expected = grid.conditions() if models[i].gives_masks else grid.moved_conditions()
         for condition in expected:
             if condition not in conditions:
@@ -240,19 +240,21 @@ def images_of(models: Sequence[EvaluatedModel]) -> Images:
         ResultsError: If the images or the ground truth of two models differ, or an image is in two sequences.
     """
     clean = [(model, _clean(run)) for model in models for run in model.rows]
-    first, expected = clean[0][0], {frame for frame, _ in clean[0][1]}
+    reference, expected = clean[0][0], {frame for frame, _ in clean[0][1]}
     for model, images in clean:
         frames = {frame for frame, _ in images}
         if frames != expected:
             raise ResultsError(
-                f"{first.label} and {model.label} on {first.dataset}: evaluated on different images: only one of them has "
+                f"{reference.label} and {model.label} on {reference.dataset}: evaluated on different images: only one of them has "
                 f"{min(frames ^ expected)!r}. A paired comparison needs the same images. Evaluate both again."
             )
     _check_truth(models)
     sequence: dict[str, str] = {}
     for frame, name in (image for _, images in clean for image in images if image[1]):
         if sequence.setdefault(frame, name) != name:
-            raise ResultsError(f"{first.dataset}: the image {frame!r} is in two sequences. Evaluate the models again.")
+            raise ResultsError(
+                f"{reference.dataset}: the image {frame!r} is in two sequences. Evaluate the models again."
+            )
     # Units are sorted, so that sums do not depend on the order of rows or of models.
     units = sorted((sequence.get(frame) is None, sequence.get(frame, frame), frame) for frame in expected)
     new = [i for i, unit in enumerate(units) if i == 0 or unit[:2] != units[i - 1][:2]]
@@ -434,7 +436,7 @@ def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Image
     return run if (np.diff(places) > 0).all() else run.iloc[np.argsort(places)]
 
 
-def _places(expected: Sequence[Hashable], found: Iterable[Hashable]) -> NDArray[np.int64]:
-    """Return the position of each found item among the expected items, -1 if it is not among them."""
+def _places(expected: Sequence[Hashable], items: Iterable[Hashable]) -> NDArray[np.int64]:
+    """Return the position of each item among the expected items, -1 if it is not among them."""
     places = {item: place for place, item in enumerate(expected)}
-    return np.array([places.get(item, -1) for item in found], np.int64)
+    return np.array([places.get(item, -1) for item in items], np.int64)

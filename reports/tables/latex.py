@@ -292,15 +292,15 @@ def _cell(value: Any, precision: int) -> _Cell:
     if _missing(value):
         return _Cell("--", None)
     if isinstance(value, str):
-        found = _with_interval(value)
-        if not found:
+        match = _with_interval(value)
+        if not match:
             return (
                 _Cell(_MINUS.sub("$-$", value), float(value))
                 if _NUMBER.fullmatch(value)
                 else _Cell(_paragraph(value), None)
             )
-        before, interval = (_MINUS.sub("$-$", escape(found[part])) for part in ("before", "interval"))
-        number = float(found["before"]) if _NUMBER.fullmatch(found["before"]) else None
+        before, interval = (_MINUS.sub("$-$", escape(match[part])) for part in ("before", "interval"))
+        number = float(match["before"]) if _NUMBER.fullmatch(match["before"]) else None
         return _Cell(before, number, interval=interval)
     if not _is_number(value):
         return _Cell(_paragraph(str(value)), None)
@@ -321,8 +321,8 @@ def _number(value: float, precision: int) -> str:
 
 def _displayed(value: Any, precision: int) -> str:
     """Return a text about as wide as the cell. An interval is below its value in small letters, so three quarters of its width count."""
-    if found := _with_interval(value):
-        return max(found["before"], found["interval"][: -len(found["interval"]) // 4], key=len)
+    if match := _with_interval(value):
+        return max(match["before"], match["interval"][: -len(match["interval"]) // 4], key=len)
     return f"{value:,.{precision}f}" if isinstance(value, float) else str(value)
 
 
