@@ -86,7 +86,7 @@ def reduced_page(page: Page, folder: Path) -> Page:
     """
     return replace(
         page,
-        facts=replace(page.facts, mark=f"{page.facts.mark}\n{REDUCED}"),
+        facts=replace(page.facts, caption=f"{page.facts.caption}\n{REDUCED}"),
         gallery=reduced_gallery(page.gallery) if page.gallery is not None else None,
         figures=[
             replace(figure, picture=smaller(figure.picture, folder))
@@ -133,7 +133,7 @@ def reduced_gallery(gallery: Gallery) -> Gallery:
             replace(
                 model,
                 masks={key: list(map(number_of_mask, masks[:IMAGES])) for key, masks in shown(model.masks)},
-                answers={key: answers[:IMAGES] for key, answers in shown(model.answers)},
+                results={key: results[:IMAGES] for key, results in shown(model.results)},
             )
             for model in dataset.models
         ]

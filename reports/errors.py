@@ -1,7 +1,7 @@
-"""The error of this package; the module imports nothing, so that the command line can import it quickly."""
+"""The error that this package raises. This module imports nothing, so that the command line starts quickly."""
 
 from __future__ import annotations
 
 
 class ResultsError(ValueError):
-    """A result table cannot be reported; the message says which file and why."""
+    """Raised if a result table cannot be reported; the message says which file, why, and what to do."""

@@ -14,14 +14,14 @@ class Term:
     Attributes:
         name: The abbreviation as texts and column heads write it.
         full: The abbreviation spelled out.
-        meaning: A sentence that explains it and does not repeat the full name.
-        found_as: The text that is searched for if the name alone would match other words; "" searches for the name.
+        meaning: A sentence that explains the term and does not repeat the full name.
+        search_text: The text to search for, if the name alone would match other words; "" stands for the name.
     """
 
     name: str
     full: str
     meaning: str
-    found_as: str = ""
+    search_text: str = ""
 
     @property
     def anchor(self) -> str:
@@ -47,7 +47,7 @@ GLOSSARY = (
         "conflict-averse gradient descent",
         "A weighting that improves the worst-served task near the mean gradient.",
     ),
-    Term("CE", "corruption error", "Error summed over severities, as a share of the baseline model's."),
+    Term("CE", "corruption error", "Error summed over severities, divided by that of the baseline model."),
     Term(
         "CGC", "customized gate control", "An architecture with experts that all tasks share and experts of one task."
     ),
@@ -98,7 +98,7 @@ GLOSSARY = (
     Term("IoU", "intersection over union", "Overlap of two masks, divided by the area that either covers."),
     Term("JPEG", "Joint Photographic Experts Group", "An image format that loses details."),
     Term("LoRA", "low-rank adaptation", "Adds small trained matrices of low rank to frozen weights."),
-    Term("mCE", "mean corruption error", "CE, mean over corruptions; 100 is the baseline, and lower is better."),
+    Term("mCE", "mean corruption error", "CE, mean over corruptions; the baseline has 100 %, and lower is better."),
     Term(
         "MGDA",
         "multiple-gradient descent algorithm",
@@ -162,19 +162,19 @@ GLOSSARY = (
     ),
     Term("ViT", "vision transformer", "A backbone that cuts an image into patches."),
 )
-_BY_FOUND = {term.found_as or term.name: term for term in GLOSSARY}
-# The longest come first; a hyphen belongs to the word, so that "MTL" is not found in "DB-MTL".
+_BY_SEARCH_TEXT = {term.search_text or term.name: term for term in GLOSSARY}
+# Longer texts come first. A hyphen belongs to the word, so that "MTL" is not found in "DB-MTL".
 _PATTERN = re.compile(
-    rf"(?<![\w-])({'|'.join(re.escape(found) for found in sorted(_BY_FOUND, key=len, reverse=True))})(?!\w|-\w)"
+    rf"(?<![\w-])({'|'.join(re.escape(text) for text in sorted(_BY_SEARCH_TEXT, key=len, reverse=True))})(?!\w|-\w)"
 )
 
 
 def pieces_of(text: str) -> list[tuple[str, Term | None]]:
-    """Split a text at the terms; return each piece with its term, or None if it is no term."""
-    return [(piece, _BY_FOUND.get(piece)) for piece in _PATTERN.split(text) if piece]
+    """Split a text at the terms; return each piece with its term, None for a piece that is no term."""
+    return [(piece, _BY_SEARCH_TEXT.get(piece)) for piece in _PATTERN.split(text) if piece]
 
 
 def terms_in(texts: Iterable[str]) -> list[Term]:
     """Return the terms that occur in texts, in the order of their first use."""
-    found = (term for text in texts for _, term in pieces_of(text) if term)
-    return list(dict.fromkeys(found))
+    terms = (term for text in texts for _, term in pieces_of(text) if term)
+    return list(dict.fromkeys(terms))

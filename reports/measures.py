@@ -1,10 +1,10 @@
-"""Whether higher or lower values of a column are better."""
+"""The columns of tables whose values compete, and whether higher or lower values are better."""
 
 from __future__ import annotations
 
 from endoarss.metrics.catalogue import METRICS, Shown, shown_metrics
 
-# Whether higher values are better, by the head of a column in any table; columns that are not here are not compared.
+# Whether higher values are better, by column head. Values of a column without an entry do not compete.
 HIGHER_IS_BETTER = {
     metric.head: metric.higher_is_better
     for protocol in METRICS

@@ -46,7 +46,7 @@ PAPER_TABLES = {
     TABLE_RANK: "VI",
     TABLE_ROBUSTNESS: "VII",
 }
-# The dataset that the paper's Table VII is about.
+# The dataset of the paper's Table VII.
 PAPER_ROBUSTNESS = "mtlesd"
 # The models of Table VII, by backbone, architecture and weighting, in the order of its columns.
 PAPER_ROBUST_MODELS = (
@@ -171,7 +171,7 @@ def merged_label(merger: str, rank: int = 0) -> str:
     return f"{name} + Surgery {rank}" if rank else name
 
 
-# By file name without its ending: a short name for the list of contents, and a title.
+# By file name without its ending: the short name of a figure in the list of contents, and its title.
 FIGURES = {
     "fig1_classes_by_activity": ("Classes by activity", "Classes that occur in each activity"),
     FIGURE_TASKS: ("Tasks alone and together", "Predictions of single-task and multi-task models for the same images"),
@@ -185,7 +185,7 @@ FIGURES = {
     "class_balance": ("Balance", "Frames of each activity and class"),
     "leakage": ("Leakage", "Similarity of test frames and training frames"),
 }
-# The same for figures that exist once per dataset, by the first part of the name.
+# The same for figures that exist once per dataset, by the beginning of the file name.
 _FIGURES_OF_DATASETS = {
     "fig_classes_": ("Classes, {}", "Scores of each class and activity on {}"),
     "fig_confusion_": ("Confusion, {}", "Confusion of classes and of activities on {}"),

@@ -38,7 +38,9 @@ COLUMNS = (
     "value",
     "n",
 )
+# The columns that identify a row of a table of scores.
 CELL = ["backbone_label", "architecture", "weighting"]
+# The entry of the column `corruption` for clean images.
 CLEAN = ""
 
 
@@ -64,44 +66,47 @@ def read_results(path: Path, study: str = "", protocol: str = "", clean: bool = 
             f"{path}: not a table of results ({error}). Collect them again: endoarss step collect_results."
         ) from None
     if missing:
-        raise ResultsError(f"{path}: lacks the column(s) {', '.join(missing)}.")
+        raise ResultsError(
+            f"{path}: lacks the column(s) {', '.join(missing)}. Collect the results again: endoarss step collect_results."
+        )
     if results["protocol"].nunique() > 1:
         raise ResultsError(
-            f"{path}: mixes the protocols {', '.join(sorted(results['protocol'].unique()))}; expected one."
+            f"{path}: mixes the protocols {', '.join(sorted(results['protocol'].unique()))}; expected one. "
+            "Collect the results again: endoarss step collect_results."
         )
-    for column, wanted in (("study", study), ("protocol", protocol)):
-        odd = set(results[column]) - {wanted}
-        if wanted and odd:
+    for column, expected in (("study", study), ("protocol", protocol)):
+        others = set(results[column]) - {expected}
+        if expected and others:
             raise ResultsError(
-                f"{path}: of the {column} {min(odd)!r}; expected {wanted!r}. Collect the results again: endoarss step collect_results."
+                f"{path}: holds results of the {column} {min(others)!r}; expected {expected!r}. "
+                "Collect the results again: endoarss step collect_results."
             )
     return results
 
 
-WEIGHTS = {"none": "random", "hub": "timm hub", "file": "a file", "generated": "generated scenes"}
+_WEIGHTS_IN_WORDS = {"none": "random", "hub": "timm hub", "file": "a file", "generated": "generated scenes"}
 
 
 def weights_note(results: pd.DataFrame) -> str:
-    """Return a sentence that says which initial weights each backbone had, because readers must know if they were random."""
+    """Return a sentence that says which initial weights each backbone had: readers must know if the weights were random."""
     cells = results[results["backbone"] != REFERENCE_BACKBONE]
     pairs = cells[["backbone_label", "weights_source"]].drop_duplicates()
-    notes = [f"{label} {WEIGHTS.get(source, source)}" for label, source in pairs.itertuples(index=False)]
+    notes = [f"{label} {_WEIGHTS_IN_WORDS.get(source, source)}" for label, source in pairs.itertuples(index=False)]
     return f"Initial weights: {', '.join(notes)}"
 
 
 def of_rank(results: pd.DataFrame, rank: int) -> pd.DataFrame:
-    """Return the rows of cells with adapters of one rank, which their variant names, and of references, which have no adapters."""
-    variants = results["variant"]
+    """Return the rows of cells whose adapters have a rank, and of references, which have no adapters."""
+    variants = results["variant"]  # such as "r4-s0" for rank 4 and seed 0
     return results[(variants == "") | variants.str.startswith(f"r{rank}-")]
 
 
 def comparable_rows(results: pd.DataFrame, select_on: str) -> pd.DataFrame:
-    """Return the rows that tables may compare: trainings whose checkpoint was selected in the same way, and references, without
-    merged models."""
+    """Return the rows of trainings whose checkpoint was selected in the given way, and of references; not those of merged models."""
     return results[(results["merger"] == "") & results["select_on"].isin(["", select_on])]
 
 
 def clean_scores(results: pd.DataFrame, eval_dataset: str) -> pd.DataFrame:
-    """Return the rows of one evaluated dataset on clean images that are no scores of a single class."""
+    """Return the scores on the clean images of one evaluated dataset, without the scores of single classes."""
     selected = (results["eval_dataset"] == eval_dataset) & (results["corruption"] == CLEAN) & (results["class"] == "")
     return results[selected]

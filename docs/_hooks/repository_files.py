@@ -1,4 +1,4 @@
-"""A hook of mkdocs: documents of the repository's root become pages, and links to other files of the repository lead to copies of them."""
+"""A hook of mkdocs: it makes pages of the documents in the repository's root, and copies the other files of it that pages link to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
-# A link, or a block of code, which holds none.
+# A block of code, whose links do not count, or the target of a link.
 _LINK = re.compile(r"```.*?```|(?<=\]\()(?![a-z]+:)([^)\s#]+)(#[^)\s]*)?(?=\))", re.DOTALL)
 
 
@@ -31,31 +31,33 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Point links that leave docs/ to the pages and the copies that `on_files` added."""
     up = "../" * page.file.src_uri.count("/")
 
-    def moved(match: re.Match[str]) -> str:
+    def new_target(match: re.Match[str]) -> str:
         outside = _outside(page.file.src_uri, match[1]) if match[1] else None
         if outside is None:
             return match[0]
         return f"{up}{outside if outside in PAGES else f'repository/{outside}'}{match[2] or ''}"
 
-    return _LINK.sub(moved, markdown)
+    return _LINK.sub(new_target, markdown)
 
 
 def _without_docs_folder(text: str) -> str:
+    """Return a document of the root with links relative to docs/, because it becomes a page of that folder."""
     return _LINK.sub(lambda match: match[0].removeprefix("docs/"), text)
 
 
 def _linked_outside(page: File) -> set[str]:
-    found = {_outside(page.src_uri, link) for link, _ in _LINK.findall(page.content_string) if link}
-    return {path for path in found if path is not None}
+    """Return the files outside docs/ that a page links to, as paths from the repository's root."""
+    paths = {_outside(page.src_uri, link) for link, _ in _LINK.findall(page.content_string) if link}
+    return {path for path in paths if path is not None}
 
 
 def _outside(page: str, link: str) -> str | None:
-    """Return the path, from the repository's root, of a file outside docs/ that a page links to; None if the link stays inside."""
-    place = ROOT if page in PAGES else ROOT / "docs"
-    path = Path(place, Path(page).parent, link).resolve()
+    """Return the target of a link as a path from the repository's root, or None if it is inside docs/ or a page."""
+    folder = ROOT if page in PAGES else ROOT / "docs"
+    path = Path(folder, Path(page).parent, link).resolve()
     if path.is_relative_to(ROOT / "docs") or (page in PAGES and (ROOT / "docs" / link).exists()):
         return None
     if not path.exists():
-        raise PluginError(f"{page} links to {link}, which is no file of the repository.")
+        raise PluginError(f"{page} links to {link}, which does not exist in the repository. Correct the link.")
     outside = path.relative_to(ROOT).as_posix()
     return None if page in PAGES and outside in PAGES else outside

@@ -133,7 +133,7 @@ def _page_of(run: ExternalModelRun, label: str, robustness: Robustness, folder: 
         cells=0,
         resolution=study.input_size,
         synthetic=study.synthetic,
-        mark=caption,
+        caption=caption,
         partial=partial_note(study, [run.dataset]),
     )
     figures = []

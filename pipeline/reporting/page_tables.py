@@ -37,7 +37,7 @@ def table_sections(
                 name,
                 short_title(number, table.title),
                 f"Table {number}. {table.title}",
-                table.text_below,
+                table.full_note,
                 shown,
                 table.of_scores,
                 table.best_within,

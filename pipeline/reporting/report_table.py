@@ -37,12 +37,12 @@ class ReportTable:
     protocol: str = ""
 
     @property
-    def text_below(self) -> str:
+    def full_note(self) -> str:
         """Return the text below the table on a page: the note and the protocol."""
-        return f"{self.note} {self.protocol_sentence}".strip()
+        return f"{self.note} {self.protocol_note}".strip()
 
     @property
-    def protocol_sentence(self) -> str:
+    def protocol_note(self) -> str:
         """Return a sentence that names the protocol, or "" if there is none."""
         return f"Protocol: {in_words(self.protocol)}." if self.protocol else ""
 
@@ -65,7 +65,7 @@ def write_tables(
                 table.data, whole, {**last_columns, **({"protocol": table.protocol} if table.protocol else {})}
             )
         if table.shown is not None:
-            full_caption = " ".join(f"{table.title}. {table.protocol_sentence} {caption}".split())
+            full_caption = " ".join(f"{table.title}. {table.protocol_note} {caption}".split())
             text = to_latex(
                 table.shown, full_caption, f"tab:{name}", table.of_scores, table.best_within, note=table.note
             )

@@ -143,7 +143,7 @@ def measure_models(
     trained_on = in_training.names if in_training else ()
     return replace(
         measure_robustness(models, known_categories(), baselines, own_corruptions, trained_on),
-        about=field_of_view_note(study),
+        how_corrupted=field_of_view_note(study),
     )
 
 

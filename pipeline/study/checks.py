@@ -341,7 +341,9 @@ def _check_merging(study: Study) -> None:
             )
         backbone = study.backbones[name]
         width = backbone.arguments.get("embed_dim")
-        if isinstance(width, int) and backbone.token_map == "spatial":  # other widths are known when the models are loaded
+        if (
+            isinstance(width, int) and backbone.token_map == "spatial"
+        ):  # other widths are known when the models are loaded
             for rank, key in merging_of(study).surgery.keys_of_ranks.items():
                 if rank > width:
                     raise InputError(

@@ -29,7 +29,7 @@ from reports.figures.style import (
     write_head,
 )
 
-_BAR = 0.095  # inches: as high as the number at the bar's end
+_BAR = 0.095  # inches: the height of a bar, which is that of the number at its end
 NO_TRUTH = "no truth"
 
 
@@ -51,13 +51,13 @@ class ClassScores:
     support: Sequence[int]
 
 
-def draw_class_scores(panels: Sequence[ClassScores], title: str, mark: str, png: Path, pdf: Path) -> None:
+def draw_class_scores(panels: Sequence[ClassScores], title: str, caption: str, png: Path, pdf: Path) -> None:
     """Draw one group of bars per class and one bar per model, with the panels side by side.
 
     Args:
         panels: At least one panel.
         title: The title; it names the dataset.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         png: PNG file to write.
         pdf: PDF file to write.
     """
@@ -66,25 +66,26 @@ def draw_class_scores(panels: Sequence[ClassScores], title: str, mark: str, png:
         name: {"facecolor": colour, "hatch": HATCHES[i % len(HATCHES)], "edgecolor": "white", "linewidth": 0.4}
         for i, (name, colour) in enumerate(zip(models, sns.color_palette("colorblind", len(models)), strict=True))
     }
-    room = (PAGE - 0.1) / len(panels)
-    labels = [_labels(panel, 0.42 * room) for panel in panels]
-    pitch = max(0.08 + _BAR * len(models), LINE * (1.4 + max(name.count("\n") for part in labels for name in part)))
+    width = (PAGE - 0.1) / len(panels)
+    labels = [_labels(panel, 0.42 * width) for panel in panels]
+    lines_of_label = max(name.count("\n") for of_panel in labels for name in of_panel)
+    pitch = max(0.08 + _BAR * len(models), LINE * (1.4 + lines_of_label))
     rows = max(len(panel.shares) for panel in panels) * pitch
     with mpl.rc_context(STYLE | {"hatch.linewidth": 0.5}):
-        top = head_height(mark)
+        top = head_height(caption)
         keys = [wrapped(name, PAGE - 0.6) for name in models]
-        across = 2 if len(models) > 2 and text_width(keys) < PAGE / 2 - 0.5 else 1
-        lines = sum(1 + key.count("\n") for key in keys[::across])
-        first = top + 0.2 + LINE * 1.4 * lines + 0.2
-        height = first + rows + 0.38
+        columns = 2 if len(models) > 2 and text_width(keys) < PAGE / 2 - 0.5 else 1
+        lines = sum(1 + key.count("\n") for key in keys[::columns])
+        top_of_bars = top + 0.2 + LINE * 1.4 * lines + 0.2
+        height = top_of_bars + rows + 0.38
         figure = Figure(figsize=(PAGE, height))
-        write_head(figure, mark)
+        write_head(figure, caption)
         figure.text(0.05 / PAGE, 1 - top / height, title, fontsize=8, fontweight="bold", va="top")
         figure.legend(
             handles=[Patch(**look, label=key) for key, look in zip(keys, looks.values(), strict=True)],
             loc="upper left",
             bbox_to_anchor=(0.05 / PAGE, 1 - (top + 0.2) / height),
-            ncols=across,
+            ncols=columns,
             fontsize=SMALL,
             frameon=False,
             borderaxespad=0,
@@ -94,7 +95,8 @@ def draw_class_scores(panels: Sequence[ClassScores], title: str, mark: str, png:
         )
         for index, (panel, names) in enumerate(zip(panels, labels, strict=True)):
             left = text_width(names) + 0.1
-            axes = place(figure, 0.05 + index * room + left, first, room - left - 0.25, len(panel.shares) * pitch)
+            bars = (width - left - 0.25, len(panel.shares) * pitch)
+            axes = place(figure, 0.05 + index * width + left, top_of_bars, *bars)
             _draw_bars(axes, panel, looks)
             axes.set_yticks(np.arange(len(names)), names, fontsize=SMALL, linespacing=1.1)
             axes.set_title(panel.title, fontsize=7.5, loc="left", pad=3)
@@ -111,10 +113,10 @@ def _draw_bars(axes: Axes, panel: ClassScores, looks: Looks) -> None:
     classes, models = panel.shares.shape
     for index, name in enumerate(panel.shares.columns):
         value = 100 * panel.shares[name].to_numpy(float)
-        seen = (np.asarray(panel.support) > 0) & np.isfinite(value)
+        has_score = (np.asarray(panel.support) > 0) & np.isfinite(value)
         places = np.arange(classes) + (index - (models - 1) / 2) * 0.84 / models
-        axes.barh(places[seen], value[seen], 0.84 / models, **looks[name])
-        for y, x in zip(places[seen], value[seen], strict=True):
+        axes.barh(places[has_score], value[has_score], 0.84 / models, **looks[name])
+        for y, x in zip(places[has_score], value[has_score], strict=True):
             axes.text(x + 1, y, f"{x:.0f}", fontsize=6, va="center_baseline")
     for index, count in enumerate(panel.support):
         if count == 0:

@@ -27,7 +27,7 @@ from reports.figures.style import (
 )
 
 COLOURS = "mako_r"  # large shares are dark, so that an empty matrix stays light on paper
-_CELL, _SMALLEST = 0.34, 0.175
+_CELL, _SMALLEST_CELL = 0.34, 0.175  # inches: the side of a cell, and the smallest side if matrices are side by side
 
 
 @dataclass(frozen=True)
@@ -47,31 +47,31 @@ class Confusion:
     counts: bool
 
 
-def draw_confusions(panels: Sequence[Confusion], title: str, mark: str, png: Path, pdf: Path) -> None:
+def draw_confusions(panels: Sequence[Confusion], title: str, caption: str, png: Path, pdf: Path) -> None:
     """Draw matrices side by side, or one below the other if the page is too narrow. Colour shows the share of the row.
 
     Args:
         panels: At least one matrix.
         title: The title; it names the dataset.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         png: PNG file to write.
         pdf: PDF file to write.
     """
-    mark = f"Colour: share of the row. Rows without truth are hatched.\n{mark}"
+    caption = f"Colour: share of the row. Rows without truth are hatched.\n{caption}"
     room = PAGE - 0.1 - sum(_Size(panel, 0).left + 0.12 for panel in panels)
     cell = min(_CELL, room / sum(len(panel.names) for panel in panels))
     sizes = [_Size(panel, cell) for panel in panels]
-    side_by_side = cell >= _SMALLEST and sum(size.width for size in sizes) <= PAGE - 0.09
+    side_by_side = cell >= _SMALLEST_CELL and sum(size.width for size in sizes) <= PAGE - 0.09
     if not side_by_side:
         rooms = [PAGE - 0.22 - _Size(panel, 0).left for panel in panels]
         cells = [min(_CELL, room / len(panel.names)) for panel, room in zip(panels, rooms, strict=True)]
         sizes = [_Size(panel, max(cell, 0.01)) for panel, cell in zip(panels, cells, strict=True)]
     width = max(PAGE, *(size.width + 0.1 for size in sizes))
     with mpl.rc_context(STYLE | {"hatch.linewidth": 0.5}):
-        top = head_height(mark, width) + 0.24
+        top = head_height(caption, width) + 0.24
         heights = [size.height for size in sizes]
         figure = Figure(figsize=(width, top + (max(heights) if side_by_side else sum(heights))))
-        write_head(figure, mark)
+        write_head(figure, caption)
         figure.text(
             0.05 / width, 1 - (top - 0.22) / figure.get_figheight(), title, fontsize=8, fontweight="bold", va="top"
         )

@@ -34,15 +34,15 @@ COLUMNS = ["dataset", "backbone", "architecture", "rank", "parameters", "images_
 COLUMNS += shown_metrics(Shown.SUMMARY)
 _COSTS = {"parameters": "trained parameters (millions)", "images_per_second": "inference (images/s)"}
 _ROW, _AXIS = 1.6, 0.45  # inches: the height of a row of panels, and the width of the axis of a pair of panels
-_SIZE = 4.5  # points: the size of a marker
-_LABEL = 6  # points: the font size of a marker's label
+_MARKER_SIZE = 4.5  # points
+_LABEL_SIZE = 6  # points: the font size of a marker's label
 _OUTLINE = [withStroke(linewidth=0.7, foreground="white")]  # keeps a label readable on top of another marker
 # Colour and the filled side of the marker identify a backbone.
 Looks = dict[tuple[str, str], dict[str, Any]]
 _FILLS: tuple[Any, ...] = ("full", "none", "left", "top", "right", "bottom")
 
 
-def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
+def draw_cost(costs: pd.DataFrame, caption: str, png: Path, pdf: Path) -> None:
     """Draw accuracy and mIoU against trained parameters and against images per second.
 
     There is one row of panels per dataset and one marker per training. Markers that would hide one another are drawn side by side. Where
@@ -50,7 +50,7 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
 
     Args:
         costs: `COLUMNS`, one row per training and dataset; scores from 0 to 1, NaN where a model does not give them.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         png: PNG file to write.
         pdf: PDF file to write.
     """
@@ -60,16 +60,16 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
     heads = {name: metric.head for name, metric in shown_metrics(Shown.SUMMARY).items()}
     metrics = [name for name in heads if costs[name].notna().any()]
     panels = [(metric, cost) for metric in metrics for cost in _COSTS]
-    explanation = "Each marker is one training, moved sideways where another would hide it."
+    explanation = "Each marker is one training. Markers that would hide one another are moved sideways."
     if costs["label"].any():
         explanation += " r4: adapters of rank 4, where models differ in rank."
-    mark = f"{explanation} Speed: {', '.join(costs['device'].unique())}.\n{mark}"
+    caption = f"{explanation} Speed: {', '.join(costs['device'].unique())}.\n{caption}"
     legends = [_with_columns(handles) for handles in _handles(costs, looks)]
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
-        top = head_height(mark)
-        foot = 0.45 + sum(0.15 * -(-len(handles) // columns) for handles, columns in legends) + 0.05
-        figure = Figure(figsize=(PAGE, top + _ROW * len(datasets) + foot))
-        write_head(figure, mark)
+        top = head_height(caption)
+        bottom = 0.45 + sum(0.15 * -(-len(handles) // columns) for handles, columns in legends) + 0.05
+        figure = Figure(figsize=(PAGE, top + _ROW * len(datasets) + bottom))
+        write_head(figure, caption)
         # The two panels of a metric share its axis.
         pair = (PAGE - 0.05) / len(metrics)
         width = (pair - _AXIS - 0.2) / len(_COSTS)
@@ -91,12 +91,12 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
                     axes.set_xlabel(_COSTS[cost], fontsize=7, labelpad=2)
                 else:
                     axes.tick_params(labelbottom=False)
-        _draw_legends(figure, legends, foot - 0.45)
+        _draw_legends(figure, legends, bottom - 0.45)
         save_figure(figure, png, pdf)
 
 
 def _draw_legends(figure: Figure, legends: Sequence[tuple[Sequence[Line2D], int]], bottom: float) -> None:
-    """Draw legends, each given by its handles and the number of its columns, one below the other from a height in inches."""
+    """Draw legends below each other; each is given by its handles and its number of columns. `bottom` is in inches from below."""
     for handles, columns in legends:
         figure.legend(
             handles=handles,
@@ -135,7 +135,7 @@ def _looks(costs: pd.DataFrame) -> Looks:
             "color": colours[b],
             "fillstyle": _FILLS[b % len(_FILLS)],
             "marker": MARKERS[a % len(MARKERS)],
-            "markersize": _SIZE,
+            "markersize": _MARKER_SIZE,
             "markerfacecoloralt": "white",
             "markeredgewidth": 0.9,
             "linestyle": "",
@@ -149,13 +149,13 @@ def _draw_points(axes: Any, costs: pd.DataFrame, metric: str, cost: str, looks: 
     """Draw the markers, best scores first. The limits of the axes must already be set."""
     known = costs.dropna(subset=[metric, cost]).sort_values(metric, ascending=False, kind="stable")
     exact = axes.transData.transform(np.column_stack([_scale(cost) * known[cost], 100 * known[metric]]))
-    apart, panel = (_SIZE + 1) * axes.figure.dpi / 72, axes.get_window_extent()
+    apart, panel = (_MARKER_SIZE + 1) * axes.figure.dpi / 72, axes.get_window_extent()
     points = side_by_side(exact, apart, (panel.x0 + apart / 2, panel.x1 - apart / 2))
     for row, point in zip(known.to_dict("records"), axes.transData.inverted().transform(points), strict=True):
         axes.plot(*point, **looks[row["backbone"], row["architecture"]])
         if row["label"]:
-            below = {"xytext": (0, -0.6 * _SIZE), "textcoords": "offset points", "ha": "center", "va": "top"}
-            axes.annotate(row["label"], point, **below, fontsize=_LABEL, path_effects=_OUTLINE)
+            below = {"xytext": (0, -0.6 * _MARKER_SIZE), "textcoords": "offset points", "ha": "center", "va": "top"}
+            axes.annotate(row["label"], point, **below, fontsize=_LABEL_SIZE, path_effects=_OUTLINE)
 
 
 def side_by_side(points: NDArray[np.float64], apart: float, within: tuple[float, float]) -> NDArray[np.float64]:
@@ -169,7 +169,7 @@ def side_by_side(points: NDArray[np.float64], apart: float, within: tuple[float,
     placed: list[NDArray[np.float64]] = []
     for x, y in points:
         near = [other for other in placed if abs(other[1] - y) < apart]
-        # Places at which the point would just touch a neighbour at its height; at least one of them is free.
+        # Places where the point would just touch another point at its height; at least one of them is free.
         reach = [float(np.sqrt(apart**2 - (other[1] - y) ** 2)) for other in near]
         edges = [other[0] + side * r for other, r in zip(near, reach, strict=True) for side in (-1, 1)]
         free = [
@@ -187,7 +187,7 @@ def _scale(cost: str) -> float:
 
 
 def _prepare(axes: Any, costs: pd.DataFrame, of_dataset: pd.DataFrame, metric: str, cost: str) -> None:
-    """Set limits and ticks: x is the same in all rows; y fits the row and stays in the range of a score."""
+    """Set limits and ticks: the same x axis in all rows; a y axis that fits the row and stays within 0 to 100 %."""
     scores = 100 * of_dataset[metric].dropna()
     low, high = (scores.min(), scores.max()) if len(scores) else (0.0, 100.0)
     room = max(0.12 * (high - low), 1 - (high - low) / 2)
@@ -216,5 +216,5 @@ def _handles(costs: pd.DataFrame, looks: Looks) -> tuple[list[Line2D], list[Line
     backbones, architectures = costs["backbone"].unique(), costs["architecture"].unique()
     grey = {"color": "0.35", "fillstyle": "full"}
     shapes = [Line2D([], [], **(looks[backbones[0], name] | grey), label=name) for name in architectures]
-    round_ones = {"marker": "o"}
-    return shapes, [Line2D([], [], **(looks[name, architectures[0]] | round_ones), label=name) for name in backbones]
+    circle = {"marker": "o"}
+    return shapes, [Line2D([], [], **(looks[name, architectures[0]] | circle), label=name) for name in backbones]

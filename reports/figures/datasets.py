@@ -1,4 +1,4 @@
-"""Figures of the datasets: contact sheets, class balance, classes by activity (figure 1a), and leakage of a split."""
+"""Figures of the datasets: contact sheets, class balance, classes by activity (figure 1a), and leakage between splits."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Example:
     note: str
 
 
-def draw_contact_sheet(card: Card, rows: Mapping[str, Sequence[Example]], mark: str, jpeg: Path) -> None:
+def draw_contact_sheet(card: Card, rows: Mapping[str, Sequence[Example]], caption: str, jpeg: Path) -> None:
     """Draw example frames of each class with their masks as overlays, one row per class.
 
     Args:
         card: The dataset card.
         rows: Examples by class; empty for a class that never occurs.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         jpeg: JPEG file to write.
     """
     columns = max(1, *(len(examples) for examples in rows.values()))
@@ -50,8 +50,8 @@ def draw_contact_sheet(card: Card, rows: Mapping[str, Sequence[Example]], mark: 
         figure = Figure(figsize=(1.75 * columns + 1.5, sum(heights) + 0.75))
         head, left = 1 - 0.55 / figure.get_figheight(), 1.42 / figure.get_figwidth()
         figure.text(0.5, 1 - 0.3 * (1 - head), card["title"], ha="center", va="center", fontsize=10, fontweight="bold")
-        mark += " Grey: ignored pixels." if card.get("ignored_pixels") else ""
-        figure.text(0.5, 1 - 0.78 * (1 - head), mark, ha="center", va="center", fontsize=7, color="0.3")
+        caption += " Grey: ignored pixels." if card.get("ignored_pixels") else ""
+        figure.text(0.5, 1 - 0.78 * (1 - head), caption, ha="center", va="center", fontsize=7, color="0.3")
         grid = figure.add_gridspec(
             len(rows), 1, left=left, right=0.995, top=head, bottom=0.02, hspace=0.16, height_ratios=heights
         )
@@ -62,8 +62,8 @@ def draw_contact_sheet(card: Card, rows: Mapping[str, Sequence[Example]], mark: 
             label = textwrap.fill(name, 16) + (f"\n{frames[name]} frames" if frames[name] else "\nnever seen")
             axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8, labelpad=10)
             axes.spines["left"].set(visible=True, color=colour, linewidth=7)
-        # The sheet holds photographs, so a PNG would be eight times as large. It is encoded in memory, because Pillow does not
-        # notice when a full disk stores only a part of a JPEG.
+        # The sheet contains photographs, so a PNG file would be eight times as large. The JPEG is encoded in memory, because Pillow
+        # raises no error if a full disk stores only a part of it.
         packed = io.BytesIO()
         figure.savefig(packed, format="jpeg", dpi=130, pil_kwargs={"quality": 88})
         jpeg.write_bytes(packed.getbuffer())
@@ -85,19 +85,19 @@ def _draw_strip(axes: Any, examples: Sequence[Example], columns: int, palette: S
     axes.imshow(strip, interpolation="antialiased", aspect="auto")
 
 
-def draw_balance(cards: Sequence[Card], mark: str, png: Path, pdf: Path) -> None:
+def draw_balance(cards: Sequence[Card], caption: str, png: Path, pdf: Path) -> None:
     """Draw the number of frames of each activity and class in the training and test splits, one row of panels per dataset.
 
     Args:
         cards: The cards of the datasets.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         png: PNG file to write.
         pdf: PDF file to write.
     """
     heights = [max(len(card["activities"]), len(card["classes"]) - 1) * 0.19 + 0.75 for card in cards]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.6, sum(heights) + 0.45), layout="constrained")
-        figure.suptitle(mark, fontsize=7, color="0.3")
+        figure.suptitle(caption, fontsize=7, color="0.3")
         panels = figure.subplots(len(cards), 2, squeeze=False, gridspec_kw={"height_ratios": heights})
         for (left, right), card in zip(panels, cards, strict=True):
             _draw_bars(
@@ -132,19 +132,19 @@ def _draw_bars(axes: Any, counts: Mapping[str, Mapping[str, int]], names: Sequen
     axes.tick_params(axis="x", labelsize=7)
 
 
-def draw_classes_by_activity(cards: Sequence[Card], mark: str, png: Path, pdf: Path) -> None:
+def draw_classes_by_activity(cards: Sequence[Card], caption: str, png: Path, pdf: Path) -> None:
     """Draw figure 1 (a): the share of an activity's frames in which each class occurs, one panel per dataset.
 
     Args:
         cards: The cards of datasets with activities.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         png: PNG file to write.
         pdf: PDF file to write.
     """
     with mpl.rc_context(STYLE):
         rows = [max(1, len(_shown_activities(card))) for card in cards]
         figure = Figure(figsize=(7.2, sum(rows) * 0.27 + 1.45 * len(cards) + 0.35), layout="constrained")
-        figure.suptitle(mark, fontsize=7, color="0.3")
+        figure.suptitle(caption, fontsize=7, color="0.3")
         panels = figure.subplots(len(cards), 1, squeeze=False, gridspec_kw={"height_ratios": [n + 2.5 for n in rows]})
         for axes, card in zip(panels[:, 0], cards, strict=True):
             activities, classes = _shown_activities(card), card["classes"][1:]
@@ -173,19 +173,19 @@ def _shown_activities(card: Card) -> list[str]:
 
 
 def draw_leakage(
-    similarities: Mapping[str, Mapping[str, NDArray[np.float64]]], mark: str, png: Path, pdf: Path
+    similarities: Mapping[str, Mapping[str, NDArray[np.float64]]], caption: str, png: Path, pdf: Path
 ) -> None:
     """Draw the share of test frames whose similarity to the nearest training frame is at least x.
 
     Args:
         similarities: Similarities by dataset title and split rule, one value per test frame.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         png: PNG file to write.
         pdf: PDF file to write.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6 * max(1, len(similarities)) + 0.2, 3.5), layout="constrained")
-        figure.suptitle(mark, fontsize=7, color="0.3")
+        figure.suptitle(caption, fontsize=7, color="0.3")
         for axes, (title, splits) in zip(
             figure.subplots(1, max(1, len(similarities)), squeeze=False)[0], similarities.items(), strict=False
         ):
@@ -193,7 +193,10 @@ def draw_leakage(
                 share = 100 * (1 - np.arange(len(values)) / len(values))
                 label = f"{name}: median {np.median(values):.3f}, {len(values)} test frames"
                 axes.step(np.sort(values), share, style, where="post", label=label)
-            axes.set(xlabel="similarity to the nearest training frame", ylabel="test frames at least so alike (%)")
+            axes.set(
+                xlabel="similarity to the nearest training frame",
+                ylabel="test frames with at least this similarity (%)",
+            )
             axes.set_title(title, fontsize=8)
             axes.grid(alpha=0.25)
             axes.legend(fontsize=7, frameon=False, loc="upper right")

@@ -29,16 +29,15 @@ from reports.figures.style import (
 
 COLOURS = "cividis"
 CLEAN, MEAN = "clean", "mean"
-_ROW = 0.165
-_GAP = 0.12
-_BAR = 0.5  # width right of the panels, for the colour bar
+# Inches: the height of a row, the gap between panels, and the width of the colour bar with its numbers.
+_ROW, _GAP, _BAR = 0.165, 0.12, 0.5
 # With more models than this, a panel takes the whole width, and the next panel is below it.
-_SIDE_BY_SIDE = 6
+_MOST_MODELS_SIDE_BY_SIDE = 6
 
 Groups = Mapping[str, Sequence[str]]
 
 
-def draw_heatmap(summary: pd.DataFrame, categories: Groups, mark: str, png: Path, pdf: Path) -> None:
+def draw_heatmap(summary: pd.DataFrame, categories: Groups, caption: str, png: Path, pdf: Path) -> None:
     """Draw scores by corruption (rows, grouped by category) and model (columns), as means over the severities.
 
     There is one block per dataset. Accuracy and mIoU are side by side, or one below the other if there are many models.
@@ -46,17 +45,17 @@ def draw_heatmap(summary: pd.DataFrame, categories: Groups, mark: str, png: Path
     Args:
         summary: The summary of a `Robustness`.
         categories: The categories of a `Robustness`.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         png: PNG file to write.
         pdf: PDF file to write.
     """
     blocks = [_panels(summary[summary["dataset"] == dataset], categories) for dataset in summary["dataset"].unique()]
-    mark = f"Scores in %, mean over severities; {MEAN}: over corruptions. Masks move along with pixels.\n{mark}"
+    caption = f"Scores in %, mean over severities; {MEAN}: over corruptions. Masks move along with pixels.\n{caption}"
     sizes = [_Size(panels) for panels in blocks]
     with mpl.rc_context(STYLE):
-        top = head_height(mark)
+        top = head_height(caption)
         figure = Figure(figsize=(PAGE, top + sum(size.height for size in sizes)))
-        write_head(figure, mark)
+        write_head(figure, caption)
         for panels, size in zip(blocks, sizes, strict=True):
             _draw_block(figure, panels, size, top)
             top += size.height
@@ -68,17 +67,19 @@ Panels = Mapping[str, Mapping[str, pd.DataFrame]]
 
 def _panels(summary: pd.DataFrame, categories: Groups) -> Panels:
     """Return the panels of one dataset by title: the scores in % (rows x models) of each group of rows."""
-    wanted = {CLEAN: "clean", MEAN: "mPC"}
+    quantities = {CLEAN: "clean", MEAN: "mPC"}
     panels: dict[str, dict[str, pd.DataFrame]] = {}
     for metric in summary["metric"].unique():
         rows = summary[summary["metric"] == metric]
         title = f"{rows['dataset'].iloc[0]}, {metrics_by_name()[metric].text}"
         models = list(rows["model"].unique())
-        ends = {name: pd.DataFrame([_values(rows, quantity, "", models)], [name]) for name, quantity in wanted.items()}
+        ends = {
+            name: pd.DataFrame([_values(rows, quantity, "", models)], [name]) for name, quantity in quantities.items()
+        }
         groups = {"": ends[CLEAN]}
         for category, names in categories.items():
-            found = {name: _values(rows, "corruption_mean", name, models) for name in names}
-            known = {name: values for name, values in found.items() if values.notna().any()}
+            by_name = {name: _values(rows, "corruption_mean", name, models) for name in names}
+            known = {name: values for name, values in by_name.items() if values.notna().any()}
             if known:
                 groups[category] = pd.DataFrame(known).T
         panels[title] = groups | {" ": ends[MEAN]}
@@ -96,7 +97,7 @@ class _Size:
     def __init__(self, panels: Panels) -> None:
         tables = [pd.concat(groups.values()) for groups in panels.values()]
         models = max(table.shape[1] for table in tables)
-        self.across = len(panels) if models <= _SIDE_BY_SIDE else 1
+        self.across = len(panels) if models <= _MOST_MODELS_SIDE_BY_SIDE else 1
         names = [name.replace("_", " ") for table in tables for name in table.index]
         categories = [category for groups in panels.values() for category in groups]
         self.category = text_width(categories) + 0.1
@@ -122,8 +123,8 @@ def _draw_block(figure: Figure, panels: Panels, size: _Size, top: float) -> None
         row, column = divmod(index, size.across)
         left = size.left + column * (size.panel + _GAP)
         upper = top + row * (0.24 + size.rows + size.foot)
-        across, down = figure.get_figwidth(), figure.get_figheight()
-        figure.text(left / across, 1 - (upper + 0.05) / down, title, fontsize=8, fontweight="bold", va="top")
+        width, total_height = figure.get_figwidth(), figure.get_figheight()
+        figure.text(left / width, 1 - (upper + 0.05) / total_height, title, fontsize=8, fontweight="bold", va="top")
         place_of_group = upper + 0.24
         for number, (category, table) in enumerate(groups.items()):
             height = len(table) * _ROW
@@ -134,8 +135,8 @@ def _draw_block(figure: Figure, panels: Panels, size: _Size, top: float) -> None
                 axes.set_yticks(
                     np.arange(len(table)) + 0.5, [n.replace("_", " ") for n in table.index], fontsize=SMALL, rotation=0
                 )
-                middle = 1 - (place_of_group + height / 2) / down
-                figure.text(0.06 / across, middle, category.strip(), fontsize=SMALL, va="center", fontstyle="italic")
+                middle = 1 - (place_of_group + height / 2) / total_height
+                figure.text(0.06 / width, middle, category.strip(), fontsize=SMALL, va="center", fontstyle="italic")
             else:
                 axes.set_yticks([])
             if number == len(groups) - 1:
@@ -151,7 +152,7 @@ def _draw_block(figure: Figure, panels: Panels, size: _Size, top: float) -> None
 
 def _draw_group(axes: Axes, table: pd.DataFrame, size: _Size) -> None:
     digits = 1 if size.cell >= 0.3 else 0
-    # A cell whose score is not defined is grey and shows a dash.
+    # A cell without a defined score is grey and shows a dash.
     axes.set_facecolor("0.9")
     sns.heatmap(
         table.astype(float),

@@ -33,12 +33,9 @@ from reports.figures.style import (
 )
 
 _LOGARITHMIC = ("loss_", "gradient_norm_")
-_ROW, _LEFT, _BETWEEN = (
-    1.15,
-    0.7,
-    0.05,
-)  # inches: the height of a row, the width of its axis, and the gap between two columns
-_ACROSS = 14  # the most columns side by side
+# Inches: the height of a row of panels, the width of its axis, and the gap between two columns.
+_ROW, _AXIS, _GAP = 1.15, 0.7, 0.05
+_MOST_COLUMNS = 14  # side by side
 _NARROW = 1.0  # inches: a column below this width names its last epoch only
 
 
@@ -46,7 +43,8 @@ _NARROW = 1.0  # inches: a column below this width names its last epoch only
 class TrainingHistory:
     """The history of one training.
 
-    Trainings of one architecture share a column. Single-task trainings have no quantity in common, so they may share one label.
+    Trainings with the same architecture label share a column. Trainings of different single tasks may share a label, because they have
+    no quantity in common.
 
     Attributes:
         backbone: Label of the backbone.
@@ -61,13 +59,13 @@ class TrainingHistory:
     rows: pd.DataFrame
 
 
-def draw_histories(histories: Sequence[TrainingHistory], title: str, mark: str, png: Path, pdf: Path) -> None:
+def draw_histories(histories: Sequence[TrainingHistory], title: str, caption: str, png: Path, pdf: Path) -> None:
     """Draw one column per backbone and architecture (single tasks share one); colour and marker identify a weighting.
 
     Args:
         histories: The histories of one dataset.
         title: The title; it names the dataset.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         png: PNG file to write.
         pdf: PDF file to write.
     """
@@ -82,22 +80,22 @@ def draw_histories(histories: Sequence[TrainingHistory], title: str, mark: str, 
     shown = {name: [values for h in histories if (values := _values(h.rows, name)) is not None] for name in quantities}
     limits = {name: _limits(name, values) for name, values in shown.items()}
     handles = [Line2D([], [], **look, label=name) for name, look in looks.items()]
-    across = max(1, min(len(handles), int(PAGE / (text_width([str(h.get_label()) for h in handles], 7) + 0.6))))
-    blocks = [columns[at : at + _ACROSS] for at in range(0, len(columns), _ACROSS)]
-    width = (PAGE - _LEFT - 0.1) / len(blocks[0])
+    legend_columns = max(1, min(len(handles), int(PAGE / (text_width([str(h.get_label()) for h in handles], 7) + 0.6))))
+    blocks = [columns[start : start + _MOST_COLUMNS] for start in range(0, len(columns), _MOST_COLUMNS)]
+    width = (PAGE - _AXIS - 0.1) / len(blocks[0])
     names = {column: wrapped(column.name, width - 0.04, SMALL) for column in columns}
-    over = 0.22 + LINE * max(1 + name.count("\n") for name in names.values())
-    mark = f"{title}: trainings\n{mark}"
+    heads = 0.22 + LINE * max(1 + name.count("\n") for name in names.values())
+    caption = f"{title}: trainings\n{caption}"
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
-        top, foot = head_height(mark), 0.1 + 0.15 * -(-len(handles) // across)
-        high = over + _ROW * len(quantities) + 0.35  # the height of a block of columns
-        figure = Figure(figsize=(PAGE, top + high * len(blocks) + foot))
-        write_head(figure, mark)
+        top, legend_height = head_height(caption), 0.1 + 0.15 * -(-len(handles) // legend_columns)
+        block_height = heads + _ROW * len(quantities) + 0.35
+        figure = Figure(figsize=(PAGE, top + block_height * len(blocks) + legend_height))
+        write_head(figure, caption)
         for place_of_block, block in enumerate(blocks):
-            down = top + place_of_block * high
-            _name_backbones(figure, block, width, down)
+            upper = top + place_of_block * block_height
+            _name_backbones(figure, block, width, upper)
             for (row, quantity), (index, column) in product(enumerate(quantities), enumerate(block)):
-                axes = place(figure, _LEFT + index * width, down + over + row * _ROW, width - _BETWEEN, _ROW - 0.12)
+                axes = place(figure, _AXIS + index * width, upper + heads + row * _ROW, width - _GAP, _ROW - 0.12)
                 _draw_panel(axes, column, quantity, looks)
                 _finish(axes, quantity, limits[quantity])
                 _set_epochs(axes, column, width)
@@ -112,7 +110,7 @@ def draw_histories(histories: Sequence[TrainingHistory], title: str, mark: str, 
             handles=handles,
             loc="lower center",
             bbox_to_anchor=(0.5, 0.04 / figure.get_figheight()),
-            ncols=across,
+            ncols=legend_columns,
             fontsize=7,
             frameon=False,
             borderaxespad=0,
@@ -157,18 +155,19 @@ def _quantities(histories: Sequence[TrainingHistory]) -> list[str]:
     return [*losses, *share, *norms, *cosines]
 
 
-def _name_backbones(figure: Figure, columns: Sequence[_Column], width: float, down: float) -> None:
-    """Write each backbone above its columns, under a line that spans them."""
-    across, high = figure.get_figwidth(), figure.get_figheight()
+def _name_backbones(figure: Figure, columns: Sequence[_Column], width: float, upper: float) -> None:
+    """Write each backbone above its columns, with a line that spans them below the name. `upper` is in inches from the top."""
+    total_width, total_height = figure.get_figwidth(), figure.get_figheight()
     place_of_first = 0
     for backbone, group in groupby(columns, key=lambda column: column.backbone):
         count = len(list(group))
-        left, right = _LEFT + place_of_first * width, _LEFT + (place_of_first + count) * width - _BETWEEN
+        left, right = _AXIS + place_of_first * width, _AXIS + (place_of_first + count) * width - _GAP
         shown = wrapped(backbone, max(right - left, 0.3), 7).split("\n")
         text = shown[0] if len(shown) == 1 else f"{shown[0][:-1]}\N{HORIZONTAL ELLIPSIS}"
-        figure.text((left + right) / 2 / across, 1 - (down + 0.04) / high, text, fontsize=7, ha="center", va="top")
-        line = Line2D([left / across, right / across], [1 - (down + 0.17) / high] * 2, color="0.5", linewidth=0.6)
-        figure.add_artist(line)
+        middle, height = (left + right) / 2 / total_width, 1 - (upper + 0.17) / total_height
+        figure.text(middle, 1 - (upper + 0.04) / total_height, text, fontsize=7, ha="center", va="top")
+        ends = [left / total_width, right / total_width]
+        figure.add_artist(Line2D(ends, [height] * 2, color="0.5", linewidth=0.6))
         place_of_first += count
 
 

@@ -40,8 +40,12 @@ _PANELS = (
 )
 _SCORES = {name: metrics_by_name()[name].head for name in MAIN} | {"mean": "Mean of both (%)"}
 _TASKS = ("activity", "segmentation")
-_ROW, _LEFT, _GAP = 2.15, 0.5, 0.55  # inches
-_MOST_POINTS = 150
+_ROW, _AXIS, _GAP = (
+    2.15,
+    0.5,
+    0.55,
+)  # inches: the height of a row of panels, the width of its axis, the gap between panels
+_MOST_POINTS = 150  # images per model in a panel
 Points = NDArray[np.float64]
 
 
@@ -62,7 +66,7 @@ class Representations:
     merged: Mapping[str, Mapping[str, Mapping[str, NDArray[np.float32]]]]
 
 
-def draw_bias(rows: pd.DataFrame, rank: int, mark: str, png: Path, pdf: Path) -> None:
+def draw_bias(rows: pd.DataFrame, rank: int, caption: str, png: Path, pdf: Path) -> None:
     """Draw score against bias, with one arrow per merger from the model without Surgery to the model with Surgery.
 
     Lines show the individual and the jointly trained models.
@@ -70,15 +74,15 @@ def draw_bias(rows: pd.DataFrame, rank: int, mark: str, png: Path, pdf: Path) ->
     Args:
         rows: The rows of a `Merging`.
         rank: The shown rank of Surgery.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         png: PNG file to write.
         pdf: PDF file to write.
     """
-    measured = rows[rows["bias"].notna()]  # datasets that only test generalisation have no bias
+    measured = rows[rows["bias"].notna()]  # datasets that are only tested on have no bias
     cases = list(dict.fromkeys(measured[["Dataset", "Backbone"]].itertuples(index=False, name=None)))
     mergers = list(dict.fromkeys(rows.loc[rows["merger"] != "", "merger"]))
     looks = {
-        # Each marker is smaller than the one before, so that markers at the same place all stay visible.
+        # Each merger has a smaller marker than the one before, so that markers at the same place are all visible.
         merger: {"color": colour, "marker": MARKERS[i % len(MARKERS)], "markersize": max(4.0, 9.0 - 1.2 * i)}
         for i, (merger, colour) in enumerate(zip(mergers, sns.color_palette("colorblind", len(mergers)), strict=True))
     }
@@ -90,15 +94,15 @@ def draw_bias(rows: pd.DataFrame, rank: int, mark: str, png: Path, pdf: Path) ->
             Line2D([], [], linestyle="--", color="0.2", linewidth=1, label=INDIVIDUAL.lower()),
             Line2D([], [], linestyle=":", color="0.2", linewidth=1.4, label=JOINT.lower()),
         ]
-        columns, foot = _legend_size(handles)
-        top = head_height(mark)
-        figure = Figure(figsize=(PAGE, top + _ROW * len(cases) + foot))
-        write_head(figure, mark)
-        width = (PAGE - _LEFT - 0.1 - 2 * _GAP) / 3
+        columns, legend_height = _legend_size(handles)
+        top = head_height(caption)
+        figure = Figure(figsize=(PAGE, top + _ROW * len(cases) + legend_height))
+        write_head(figure, caption)
+        width = (PAGE - _AXIS - 0.1 - 2 * _GAP) / 3
         for row, (dataset, backbone) in enumerate(cases):
             of_case = rows[(rows["Dataset"] == dataset) & (rows["Backbone"] == backbone)]
             for index, (bias, score, task) in enumerate(_PANELS):
-                axes = place(figure, _LEFT + index * (width + _GAP), top + row * _ROW + 0.25, width, _ROW - 0.65)
+                axes = place(figure, _AXIS + index * (width + _GAP), top + row * _ROW + 0.25, width, _ROW - 0.65)
                 _draw_panel(axes, of_case, bias, score, rank, looks)
                 name = f"{dataset}, {backbone}: {task}" if index == 0 else task
                 axes.set_title(name, fontsize=8, loc="left", pad=4, fontweight="bold" if index == 0 else "normal")
@@ -156,7 +160,7 @@ def _draw_panel(
     axes.tick_params(pad=2, length=2.5)
 
 
-def draw_representations(cases: Sequence[Representations], rank: int, mark: str, png: Path, pdf: Path) -> None:
+def draw_representations(cases: Sequence[Representations], rank: int, caption: str, png: Path, pdf: Path) -> None:
     """Draw representations of test images (means over tokens) on their first two principal components.
 
     There is one row of panels per case and task, and one column per merger. The projection of a row is computed from all its points.
@@ -164,7 +168,7 @@ def draw_representations(cases: Sequence[Representations], rank: int, mark: str,
     Args:
         cases: The cases; their mergers may differ.
         rank: The shown rank of Surgery.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         png: PNG file to write.
         pdf: PDF file to write.
     """
@@ -179,19 +183,22 @@ def draw_representations(cases: Sequence[Representations], rank: int, mark: str,
         ),
     }
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
-        mark = f"Each point is a test image, on the first two principal components of a row; lines join what is made of one image.\n{mark}"
+        explanation = "Each point is a test image, on the first two principal components of a row. Lines join the points of the same image."
+        caption = f"{explanation}\n{caption}"
         handles = [
             Line2D([], [], linestyle="", marker=look["marker"], color=look["color"], markersize=5, label=label)
             for label, look in kinds.values()
         ]
-        legend_columns, foot = _legend_size(handles)
-        top, side = head_height(mark), (PAGE - 0.45) / max(columns, 3)
+        legend_columns, legend_height = _legend_size(handles)
+        top, side = head_height(caption), (PAGE - 0.45) / max(columns, 3)
         titles = {m: wrapped(merged_label(m), side - 0.1, 7) for case in cases for m in case.merged}
         above = 0.15 + 0.12 * (1 + max(title.count("\n") for title in titles.values()))
-        figure = Figure(figsize=(PAGE, top + len(rows) * (side + above) + foot))
-        write_head(figure, mark)
+        figure = Figure(figsize=(PAGE, top + len(rows) * (side + above) + legend_height))
+        write_head(figure, caption)
         for row, (case, task) in enumerate(rows):
-            shown = {merger: {k: by_task[task] for k, by_task in of.items()} for merger, of in case.merged.items()}
+            shown = {
+                m: {kind: by_task[task] for kind, by_task in by_kind.items()} for m, by_kind in case.merged.items()
+            }
             projected, share = _project(case.individual[task], shown)
             panels = []
             for column, (merger, points) in enumerate(projected.items()):

@@ -21,21 +21,21 @@ from reports.statistics.brackets import clipped, limits_of
 from reports.statistics.robustness import NOT_MOVED
 from reports.statistics.variation import COVERAGE, Array
 
-# The bands of more models than this would hide each other; whiskers side by side are drawn instead.
-_BANDS = 4
-_WIDE = 8.8  # inches: letters of 8 points are still larger than 6 points when the figure is shrunk to a page
+# With more models than this, bands would hide each other, so whiskers are drawn side by side instead.
+_MOST_BANDS = 4
+_WIDTH = 8.8  # inches: when the figure is shrunk to a page, letters of 8 points still have more than 6 points
 
 Styles = Mapping[str, Mapping[str, Any]]
 
 
-def draw_severity(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
+def draw_severity(summary: pd.DataFrame, caption: str, png: Path, pdf: Path) -> None:
     """Draw figure 6: accuracy and mIoU against severity, as means over the corruptions, with one line per model.
 
-    There is one row of panels per dataset. Severity 0 is clean. Bands are intervals; with more than four models, whiskers are.
+    There is one row of panels per dataset. Severity 0 is clean. Bands are intervals; with more than four models, whiskers are intervals.
 
     Args:
         summary: The summary of a `Robustness`.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         png: PNG file to write.
         pdf: PDF file to write.
     """
@@ -43,7 +43,7 @@ def draw_severity(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> Non
     styles = _styles(_names(summary, "model"))
     with mpl.rc_context(STYLE):
         width = 4.2 * len(metrics) + 0.4
-        head, room = _head(summary, mark, width)
+        head, room = _head(summary, caption, width)
         size = (width, 3.1 * len(datasets) + 0.1 + room + 0.17 * len(styles))
         figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(len(datasets), len(metrics), squeeze=False)
@@ -59,22 +59,22 @@ def draw_severity(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> Non
         _finish(figure, _line_handles(styles), head, png, pdf)
 
 
-def draw_retention(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
+def draw_retention(summary: pd.DataFrame, caption: str, png: Path, pdf: Path) -> None:
     """Draw the share of the clean score that remains, against severity (left) and by category of corruption (right).
 
     There is one row of panels per dataset and metric. The right panels show means over severities. Bands and whiskers are intervals.
 
     Args:
         summary: The summary of a `Robustness`.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         png: PNG file to write.
         pdf: PDF file to write.
     """
     pairs = list(summary[["dataset", "metric"]].drop_duplicates().itertuples(index=False, name=None))
     styles = _styles(_names(summary, "model"))
     with mpl.rc_context(STYLE | {"hatch.linewidth": 0.6}):
-        head, room = _head(summary, mark, _WIDE)
-        figure = Figure(figsize=(_WIDE, 2.7 * len(pairs) + 0.1 + room + 0.17 * len(styles)), layout="constrained")
+        head, room = _head(summary, caption, _WIDTH)
+        figure = Figure(figsize=(_WIDTH, 2.7 * len(pairs) + 0.1 + room + 0.17 * len(styles)), layout="constrained")
         panels = figure.subplots(len(pairs), 2, squeeze=False, sharey="row")
         for (left, right), (dataset, metric) in zip(panels, pairs, strict=True):
             rows = summary[(summary["dataset"] == dataset) & (summary["metric"] == metric)]
@@ -111,14 +111,14 @@ def _styles(models: Sequence[str]) -> Styles:
 
 
 def _draw_lines(axes: Any, rows: pd.DataFrame, styles: Styles) -> None:
-    """Draw one line per model against severity; an empty `of` means severity 0."""
+    """Draw one line per model against severity; the row with an empty `of` is the clean score, at severity 0."""
     rows = rows.assign(severity=rows["of"].replace("", "0").astype(int)).sort_values("severity")
     shown = [model for model in styles if model in set(rows["model"])]
     for index, model in enumerate(shown):
         line, style = rows[rows["model"] == model], styles[model]
         places, value = line["severity"].to_numpy(float), 100 * line["value"].to_numpy(float)
         low, high = _shown_ends(line)
-        if len(shown) <= _BANDS:
+        if len(shown) <= _MOST_BANDS:
             _draw_band(axes, places, low, high, style)
         else:
             places = places + 0.06 * (index - (len(shown) - 1) / 2)
@@ -131,7 +131,7 @@ def _draw_lines(axes: Any, rows: pd.DataFrame, styles: Styles) -> None:
 
 
 def _shown_ends(rows: pd.DataFrame) -> Array:
-    """Return the ends of the intervals of one quantity, (2, rows), in percent and clipped to its possible range."""
+    """Return the ends of the intervals of one quantity, (2, rows), in percent, clipped to the quantity's possible range."""
     limits = limits_of(str(rows["quantity"].dropna().iloc[0]))
     return clipped(100 * rows[["low", "high"]].to_numpy(float).T, limits)
 
@@ -176,13 +176,13 @@ def _column_handles(styles: Styles) -> list[Any]:
     return [Patch(**_column_look(style)) for style in styles.values()]
 
 
-def _head(summary: pd.DataFrame, mark: str, width: float) -> tuple[str, float]:
+def _head(summary: pd.DataFrame, caption: str, width: float) -> tuple[str, float]:
     """Return the text above a figure of the given width, and its height in inches."""
     means = summary[(summary["quantity"] == "corruption_mean") & ~summary["of"].str.endswith(NOT_MOVED)]
-    over = summary.loc[summary["low"].notna(), ["dataset", "interval_over"]].drop_duplicates()
-    intervals = "; ".join(f"{dataset}: {units}" for dataset, units in over.itertuples(index=False))
+    pairs = summary.loc[summary["low"].notna(), ["dataset", "interval_over"]].drop_duplicates()
+    intervals = "; ".join(f"{dataset}: {interval_over}" for dataset, interval_over in pairs.itertuples(index=False))
     intervals = f"; {100 * COVERAGE:.0f} % t intervals ({intervals})" if intervals else ""
-    text = wrapped(f"Mean over {means['of'].nunique()} corruptions{intervals}\n{mark}", width - 0.2, 8)
+    text = wrapped(f"Mean over {means['of'].nunique()} corruptions{intervals}\n{caption}", width - 0.2, 8)
     return text, 0.135 * (1 + text.count("\n"))
 
 

@@ -33,11 +33,11 @@ from reports.statistics.ignored import IGNORED, IGNORED_COLOUR, IGNORED_NAME
 # Inches: the width of the names left of the pictures, the gap between pictures, the largest and smallest width of a picture, and the
 # largest height of a figure. A figure of this height and its caption fit on a printed page without scaling.
 _NAMES, _GAP = 0.84, 0.05
-_WIDEST, _NARROWEST = 1.3, 0.5
-_HIGH = 8.9
+_LARGEST, _SMALLEST = 1.3, 0.5
+_MAX_HEIGHT = 8.9
 _LEGEND_LINE = 1.35 * LINE
-# A class gets its number if its deepest pixel is at least this many points from its edge.
-_DEEP = 3.0
+# Points: a class shows its number if one of its pixels is at least this far from the edge of the class.
+_MIN_DEPTH = 3.0
 
 
 @dataclass(frozen=True)
@@ -76,27 +76,27 @@ class Gallery:
         return IGNORED_COLOUR if value == IGNORED else self.palette[value]
 
 
-def draw_segmentation(galleries: Sequence[Gallery], mark: str, png: Path, pdf: Path) -> None:
+def draw_segmentation(galleries: Sequence[Gallery], caption: str, png: Path, pdf: Path) -> None:
     """Draw image, ground truth and predictions below each other, with one block of columns per dataset and two blocks side by side.
 
     The colour of a class and the number on it identify the class.
 
     Args:
         galleries: One gallery per block.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         png: PNG file to write.
         pdf: PDF file to write.
     """
     across = min(2, len(galleries))
     columns = max(len(gallery.images) for gallery in galleries)
-    pitch = min(_WIDEST, (PAGE / across - _NAMES - 0.15) / columns)
-    while pitch > _NARROWEST and _whole_height(galleries, across, pitch, mark) > _HIGH:
+    pitch = min(_LARGEST, (PAGE / across - _NAMES - 0.15) / columns)
+    while pitch > _SMALLEST and _whole_height(galleries, across, pitch, caption) > _MAX_HEIGHT:
         pitch -= 0.01
-    room = _room(galleries, across, pitch)
+    room = _block_width(galleries, across, pitch)
     with mpl.rc_context(STYLE):
-        top = head_height(mark, across * room)
-        figure = Figure(figsize=(across * room, _whole_height(galleries, across, pitch, mark)))
-        write_head(figure, mark)
+        top = head_height(caption, across * room)
+        figure = Figure(figsize=(across * room, _whole_height(galleries, across, pitch, caption)))
+        write_head(figure, caption)
         for line in _lines(galleries, across):
             sizes = [_Size(gallery, pitch, room) for gallery in line]
             # The pictures of blocks that are side by side begin at the same height.
@@ -111,16 +111,16 @@ def _lines(galleries: Sequence[Gallery], across: int) -> list[Sequence[Gallery]]
     return [galleries[at : at + across] for at in range(0, len(galleries), across)]
 
 
-def _room(galleries: Sequence[Gallery], across: int, pitch: float) -> float:
-    """Return the width of a block: half a page; a single block is as wide as its pictures need, with room for a legend."""
+def _block_width(galleries: Sequence[Gallery], across: int, pitch: float) -> float:
+    """Return the width of a block in inches: half a page, or as wide as pictures and legend need if there is only one block."""
     columns = max(len(gallery.images) for gallery in galleries)
     return PAGE / across if across > 1 else max(_NAMES + columns * pitch + 0.15, 0.6 * PAGE)
 
 
-def _whole_height(galleries: Sequence[Gallery], across: int, pitch: float, mark: str) -> float:
-    room = _room(galleries, across, pitch)
+def _whole_height(galleries: Sequence[Gallery], across: int, pitch: float, caption: str) -> float:
+    room = _block_width(galleries, across, pitch)
     lines = [[_Size(gallery, pitch, room) for gallery in line] for line in _lines(galleries, across)]
-    return head_height(mark, across * room) + sum(map(_line_height, lines))
+    return head_height(caption, across * room) + sum(map(_line_height, lines))
 
 
 def _line_height(sizes: Sequence[_Size]) -> float:
@@ -151,13 +151,13 @@ class _Size:
 
 
 def _draw_gallery(figure: Figure, gallery: Gallery, size: _Size, left: float, top: float, head: float) -> None:
-    across, down = figure.get_figwidth(), figure.get_figheight()
-    figure.text((left + 0.05) / across, 1 - top / down, size.title, fontsize=7.5, fontweight="bold", va="top")
+    width, total_height = figure.get_figwidth(), figure.get_figheight()
+    figure.text((left + 0.05) / width, 1 - top / total_height, size.title, fontsize=7.5, fontweight="bold", va="top")
     for row, (name, masks) in enumerate(zip(size.names, (None, *gallery.masks.values()), strict=True)):
         upper = top + head + row * size.row
-        middle = 1 - (upper + size.picture / 2) / down
+        middle = 1 - (upper + size.picture / 2) / total_height
         figure.text(
-            (left + _NAMES - 0.05) / across, middle, name, fontsize=SMALL, ha="right", va="center", linespacing=1.1
+            (left + _NAMES - 0.05) / width, middle, name, fontsize=SMALL, ha="right", va="center", linespacing=1.1
         )
         for column, (image, note) in enumerate(zip(gallery.images, size.notes, strict=True)):
             start = left + _NAMES + column * size.pitch
@@ -170,7 +170,7 @@ def _draw_gallery(figure: Figure, gallery: Gallery, size: _Size, left: float, to
             Patch(color="#{:02x}{:02x}{:02x}".format(*gallery.colour_of(i)), label=n) for i, n in size.classes.items()
         ],
         loc="upper left",
-        bbox_to_anchor=((left + 0.05) / across, 1 - (top + head + size.rows + 0.02) / down),
+        bbox_to_anchor=((left + 0.05) / width, 1 - (top + head + size.rows + 0.02) / total_height),
         ncols=size.across,
         borderaxespad=0,
         fontsize=SMALL,
@@ -192,9 +192,9 @@ def _draw_picture(
         return
     points = 72 * axes.figure.get_figwidth() * axes.get_position().width / mask.shape[1]
     for index in sorted({int(i) for i in np.unique(mask)} - {0, IGNORED}):
-        # The number is at the pixel farthest from the edge of the class. The frame of zeros keeps it away from the picture's edge.
+        # The number is at the pixel farthest from the edge of the class. The padding makes the picture's edge count as such an edge.
         depth = distance_transform_edt(np.pad(mask == index, 1))[1:-1, 1:-1]
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-        if depth[y, x] * points >= _DEEP:
+        if depth[y, x] * points >= _MIN_DEPTH:
             number = axes.text(x, y, str(index), fontsize=SMALL, ha="center", va="center", color="black")
             number.set_path_effects([withStroke(linewidth=1.4, foreground="white")])

@@ -1,4 +1,4 @@
-"""Style and helpers of all figures. Figures are PNG and PDF, have their printed size, and the same content gives the same bytes."""
+"""Style and helpers of all figures. Figures are written as PNG and PDF at their printed size; equal content gives equal bytes."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ SMALL = 6.5
 LINE = 0.115
 """Inches: a line of small text."""
 
-# Colour, marker, line and hatch change together, so that figures can be read in grey and by colour-blind readers.
+# Each model has its own colour, marker, line and hatch, so that figures can be read in grey and by colour-blind readers.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 HATCHES = ("", "////", "...", "xxx", "\\\\\\\\", "+++", "oo", "---")
 
 
 def save_figure(figure: Figure, png: Path, pdf: Path) -> None:
-    """Write a figure as PNG and PDF. Warn once about each label that has letters which the font lacks."""
+    """Write a figure as PNG and PDF. Warn once about each letter that the font lacks, and name a label with it."""
     figure.set_dpi(150)
-    _name_unknown_letters(figure)
+    _warn_of_unknown_letters(figure)
     with _without_glyph_warnings():
         engine = figure.get_layout_engine()
         if engine is not None:
@@ -58,28 +58,28 @@ def save_figure(figure: Figure, png: Path, pdf: Path) -> None:
 def _without_glyph_warnings() -> Iterator[None]:
     """Silence matplotlib's warnings about missing letters.
 
-    matplotlib repeats them at every drawing and does not name the label; `_name_unknown_letters` names it.
+    matplotlib repeats them at every drawing and does not name the label; `_warn_of_unknown_letters` names it.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph ")
         yield
 
 
-def _name_unknown_letters(figure: Figure) -> None:
+def _warn_of_unknown_letters(figure: Figure) -> None:
     for text in figure.findobj(Text):
         label = " ".join(text.get_text().split())
         unknown = "".join(dict.fromkeys(c for c in label if not _has_letter(c)))
         if unknown and not _warned.issuperset(unknown):
             _warned.update(unknown)
-            points = ", ".join(f"{letter} (U+{ord(letter):04X})" for letter in unknown)
+            letters = ", ".join(f"{letter} (U+{ord(letter):04X})" for letter in unknown)
             warnings.warn(
-                f"{label!r}: the font of the figures, {_font_name()}, lacks {points}, and shows boxes instead. "
-                "Give it a label of letters that the font has.",
+                f"{label!r}: the font of the figures, {_font_name()}, lacks {letters}, and shows boxes instead. "
+                "Choose a label with letters that the font has.",
                 stacklevel=3,
             )
 
 
-# Letters that were already warned about, because a label occurs in many figures.
+# Letters with a warning: a label occurs in many figures, but one warning is enough.
 _warned: set[str] = set()
 
 
@@ -94,7 +94,7 @@ def _font_name() -> str:
 
 
 def black_or_white(colour: Sequence[float]) -> str:
-    """Return "black" or "white", whichever has the larger WCAG 2.2 contrast ratio on a colour; this ratio is at least 4.58.
+    """Return "black" or "white", whichever is easier to read on a colour: it has a WCAG 2.2 contrast ratio of at least 4.58.
 
     Args:
         colour: Red, green and blue from 0 to 1; further values are ignored.
@@ -127,41 +127,41 @@ def annotate(axes: Axes, texts: NDArray[np.object_], points: float = SMALL) -> N
             axes.text(column + 0.5, row + 0.5, text, fontsize=points, ha="center", va="center", color=colour)
 
 
-def draw_message(title: str, message: str, mark: str, png: Path, pdf: Path) -> None:
+def draw_message(title: str, message: str, caption: str, png: Path, pdf: Path) -> None:
     """Draw a figure that says in words why there is nothing to show.
 
     Args:
         title: The title of the missing figure.
         message: Why the figure is missing.
-        mark: The caption about the figure's data.
+        caption: The caption that describes the figure's data.
         png: PNG file to write.
         pdf: PDF file to write.
     """
     text = wrapped(message, PAGE - 1, 8)
     with mpl.rc_context(STYLE):
-        top = head_height(mark) + 0.2
+        top = head_height(caption) + 0.2
         height = top + 0.35 + 0.15 * (1 + text.count("\n")) + 0.2
         figure = Figure(figsize=(PAGE, height))
-        write_head(figure, mark)
+        write_head(figure, caption)
         figure.text(0.5, 1 - top / height, title, ha="center", va="top", fontsize=9, fontweight="bold")
         figure.text(0.5, 1 - (top + 0.3) / height, text, ha="center", va="top", fontsize=8)
         save_figure(figure, png, pdf)
 
 
-def write_head(figure: Figure, mark: str) -> None:
-    """Write the caption about the data across the top of a figure."""
+def write_head(figure: Figure, caption: str) -> None:
+    """Write the caption across the top of a figure."""
     height = float(figure.get_figheight())
-    text = wrapped(mark, figure.get_figwidth() - 0.2)
+    text = wrapped(caption, figure.get_figwidth() - 0.2)
     figure.text(0.5, 1 - 0.06 / height, text, ha="center", va="top", fontsize=SMALL, color="0.3")
 
 
-def head_height(mark: str, width: float = PAGE) -> float:
+def head_height(caption: str, width: float = PAGE) -> float:
     """Return the height in inches that `write_head` needs on a figure of the given width."""
-    return 0.16 + LINE * (1 + wrapped(mark, width - 0.2).count("\n"))
+    return 0.16 + LINE * (1 + wrapped(caption, width - 0.2).count("\n"))
 
 
 def wrapped(text: str, inches: float, points: float = SMALL, bold: bool = False) -> str:
-    """Return a text in lines that fit a width in inches at a font size. Only a word that is too wide alone is broken."""
+    """Return a text in lines that fit a width in inches at a font size. Words are broken only if a word alone is too wide."""
     lines: list[str] = []
     for paragraph in text.split("\n"):
         line = ""
@@ -205,14 +205,15 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
     """Add axes to a figure, at a place in inches measured from its upper left corner, and return them."""
-    across, down = figure.get_figwidth(), figure.get_figheight()
-    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+    total_width, total_height = figure.get_figwidth(), figure.get_figheight()
+    bottom = 1 - (top + height) / total_height
+    return figure.add_axes((left / total_width, bottom, width / total_width, height / total_height))
 
 
 def overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: Sequence[Sequence[int]]) -> NDArray[np.uint8]:
-    """Return an image with a half transparent mask over it, uint8 (H, W, 3). The background is unchanged, ignored pixels are grey."""
-    table = np.zeros((256, 3), np.float32)
-    table[: len(palette)], table[IGNORED] = palette, IGNORED_COLOUR
-    colours = table[mask]
+    """Return an image with a half transparent mask over it, uint8 (H, W, 3). The background is unchanged; ignored pixels are grey."""
+    colour_of_class = np.zeros((256, 3), np.float32)
+    colour_of_class[: len(palette)], colour_of_class[IGNORED] = palette, IGNORED_COLOUR
+    colours = colour_of_class[mask]
     mixed = np.where(mask[..., None] > 0, 0.45 * image + 0.55 * colours, image)
     return np.rint(mixed).astype(np.uint8)

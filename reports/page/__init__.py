@@ -1,4 +1,4 @@
-"""The page of a study: one self-contained HTML file with all tables, figures, curves and pictures. It loads nothing from elsewhere."""
+"""The page of a study: one self-contained HTML file with all tables, figures, curves and pictures. It loads no other file."""
 
 from reports.page.content import DatasetCard, Facts, FigureSection, Gap, Page, TableSection
 from reports.page.gallery import Gallery, GalleryDataset, GalleryImage, GalleryModel, Pictures

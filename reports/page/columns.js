@@ -1,9 +1,9 @@
 "use strict";
-// A table that is wider than its box shows the columns that fit; the others unfold at a click. On paper all are shown.
+// A table that is wider than its box shows the columns that fit; a reader can choose others. A printed table shows all columns.
 
 (function columns() {
-  /** What is known of a table: its box, its columns of row labels, its upper heads, and the units that fold. */
-  function about(table) {
+  /** Describe a table: its box, its number of label columns, its upper heads, and whether the reader chose its columns. */
+  function describe(table) {
     const rows = [...table.tHead.rows];
     const last = [...rows.at(-1).cells];
     const labels = table.tBodies[0]?.rows[0]?.querySelectorAll("th").length ?? 0;
@@ -18,31 +18,31 @@
     return { table, box: table.parentElement, last, labels, heads, levels: rows.length - 1, shown: null, chosen: false };
   }
 
-  /** Columns that fold together: those below one head, or, where these are too wide, each by itself. */
-  function unitsOf(one, apart) {
-    const named = (level, column) => one.heads
+  /** Return the groups of columns that are shown or hidden together: the columns below one head, or each column alone. */
+  function groupsOf(state, alone) {
+    const named = (level, column) => state.heads
       .filter((head) => head.level <= level && head.start <= column && column < head.end)
       .map((head) => head.cell.textContent.trim());
-    if (one.levels && !apart) {
-      return one.heads.filter((head) => head.level === one.levels - 1).map(({ start, end }) => (
-        { name: named(one.levels - 1, start).join(", "), start, end }
+    if (state.levels && !alone) {
+      return state.heads.filter((head) => head.level === state.levels - 1).map(({ start, end }) => (
+        { name: named(state.levels - 1, start).join(", "), start, end }
       ));
     }
-    return one.last.slice(one.labels).map((head, i) => {
-      const start = one.labels + i;
+    return state.last.slice(state.labels).map((head, i) => {
+      const start = state.labels + i;
       const button = head.querySelector("button");
       const name = button.textContent.slice(button.querySelector(".tag")?.textContent.length ?? 0);
-      return { name: [...named(one.levels, start), name].join(", "), start, end: start + 1 };
+      return { name: [...named(state.levels, start), name].join(", "), start, end: start + 1 };
     });
   }
 
   const sum = (widths) => widths.reduce((total, width) => total + width, 0);
 
-  /** How many units fit from the left; widths are those of a table that overflows, so that none can be narrower. */
-  function fitting(one, units, widths, room) {
-    let used = sum(widths.slice(0, one.labels));
+  /** Count the groups that fit, from the left. The widths are those of an overflowing table, in which columns are as narrow as possible. */
+  function fitting(state, groups, widths, room) {
+    let used = sum(widths.slice(0, state.labels));
     let count = 0;
-    for (const { start, end } of units) {
+    for (const { start, end } of groups) {
       used += sum(widths.slice(start, end));
       if (used > room) break;
       count += 1;
@@ -50,92 +50,92 @@
     return count;
   }
 
-  /** Show some columns, and upper heads over as many as are left of theirs. */
-  function show(one, isShown) {
-    const columns = one.last.map((_, column) => column < one.labels || isShown(column));
-    for (const row of [one.table.tHead.rows[one.levels], ...[...one.table.tBodies].flatMap((body) => [...body.rows])]) {
+  /** Show the columns for which `isShown` is true; an upper head spans those of its columns that are shown. */
+  function show(state, isShown) {
+    const columns = state.last.map((_, column) => column < state.labels || isShown(column));
+    for (const row of [state.table.tHead.rows[state.levels], ...[...state.table.tBodies].flatMap((body) => [...body.rows])]) {
       columns.forEach((shown, column) => { row.cells[column].hidden = !shown; });
     }
-    for (const { cell, start, end } of one.heads) {
+    for (const { cell, start, end } of state.heads) {
       const count = columns.slice(start, end).filter(Boolean).length;
       cell.hidden = !count;
       cell.colSpan = Math.max(count, 1);
     }
   }
 
-  const isOpen = (one) => (column) => one.units.some((unit) => unit.open && unit.start <= column && column < unit.end);
+  const isOpen = (state) => (column) => state.groups.some((group) => group.open && group.start <= column && column < group.end);
 
-  function say(one) {
-    const count = one.units.filter(({ open }) => open).length;
-    const what = one.units.some(({ start, end }) => end - start > 1) ? "groups of columns" : "columns";
-    one.summary.textContent = `${count} of ${one.units.length} ${what} shown; choose`;
+  function writeSummary(state) {
+    const count = state.groups.filter(({ open }) => open).length;
+    const what = state.groups.some(({ start, end }) => end - start > 1) ? "groups of columns" : "columns";
+    state.summary.textContent = `${count} of ${state.groups.length} ${what} shown; choose`;
   }
 
-  /** The list of units with a box to tick, above the table. */
-  function offer(one) {
-    one.summary = Page.make("summary");
-    const boxes = one.units.map((unit) => {
+  /** Write the list of groups, each with a box to tick, above the table. */
+  function listGroups(state) {
+    state.summary = Page.make("summary");
+    const boxes = state.groups.map((group) => {
       const box = Page.make("input", { type: "checkbox" });
-      box.checked = unit.open;
+      box.checked = group.open;
       box.addEventListener("change", () => {
-        unit.open = box.checked;
-        one.chosen = true;
-        show(one, isOpen(one));
-        say(one);
+        group.open = box.checked;
+        state.chosen = true;
+        show(state, isOpen(state));
+        writeSummary(state);
       });
-      return Page.make("label", {}, box, unit.name);
+      return Page.make("label", {}, box, group.name);
     });
-    one.list?.remove();
-    one.list = Page.make("details", { class: "columns" }, one.summary, Page.make("div", {}, ...boxes));
-    one.box.before(one.list);
-    say(one);
+    state.list?.remove();
+    state.list = Page.make("details", { class: "columns" }, state.summary, Page.make("div", {}, ...boxes));
+    state.box.before(state.list);
+    writeSummary(state);
   }
 
-  function fit(one, { widths, room, wide }) {
-    const fixed = sum(widths.slice(0, one.labels));
+  function fit(state, { widths, room, wide }) {
+    const fixed = sum(widths.slice(0, state.labels));
     if (wide <= room) {
-      one.list?.remove();
-      one.list = null;
+      state.list?.remove();
+      state.list = null;
       return;
     }
-    one.units = unitsOf(one, false);
-    let count = fitting(one, one.units, widths, room);
+    state.groups = groupsOf(state, false);
+    let count = fitting(state, state.groups, widths, room);
     if (!count) {
-      one.units = unitsOf(one, true);
-      count = Math.max(fitting(one, one.units, widths, room), 1);
+      state.groups = groupsOf(state, true);
+      count = Math.max(fitting(state, state.groups, widths, room), 1);
     }
-    one.units.forEach((unit, i) => { unit.open = i < count; });
-    show(one, isOpen(one));
-    // The row labels and one column are still too wide: words may break, see page.css.
-    const needed = fixed + sum(widths.slice(one.units[0].start, one.units[0].end));
-    one.table.classList.toggle("tight", needed > room);
-    offer(one);
+    state.groups.forEach((group, i) => { group.open = i < count; });
+    show(state, isOpen(state));
+    // If the row labels and the first group alone are too wide, words may break: see page.css.
+    const needed = fixed + sum(widths.slice(state.groups[0].start, state.groups[0].end));
+    state.table.classList.toggle("tight", needed > room);
+    listGroups(state);
   }
 
-  const all = [...document.querySelectorAll(".wide > table.sortable")].map(about);
+  const all = [...document.querySelectorAll(".wide > table.sortable")].map(describe);
 
-  /** First whatever is written, then whatever is read, so that the browser lays the page out once. */
+  /** Fit all tables. All changes come before all measurements, so that the browser computes the layout only once. */
   function fitAll() {
     const open = all.filter(({ chosen }) => !chosen);
-    open.filter(({ list }) => list).forEach((one) => {
-      one.table.classList.remove("tight");
-      show(one, () => true);
+    open.filter(({ list }) => list).forEach((state) => {
+      state.table.classList.remove("tight");
+      show(state, () => true);
     });
-    const measured = open.map((one) => ({
-      room: one.box.clientWidth,
-      wide: one.table.offsetWidth,
-      widths: one.last.map((head) => head.getBoundingClientRect().width),
+    const measured = open.map((state) => ({
+      room: state.box.clientWidth,
+      wide: state.table.offsetWidth,
+      widths: state.last.map((head) => head.getBoundingClientRect().width),
     }));
-    open.forEach((one, i) => fit(one, measured[i]));
+    open.forEach((state, i) => fit(state, measured[i]));
   }
 
   let width = innerWidth;
   fitAll();
   addEventListener("resize", () => {
-    if (innerWidth === width) return; // a phone's address bar comes and goes
+    if (innerWidth === width) return; // only the height changed: a phone shows or hides its address bar
     width = innerWidth;
     fitAll();
   });
-  addEventListener("beforeprint", () => all.filter(({ list }) => list).forEach((one) => show(one, () => true)));
-  addEventListener("afterprint", () => all.filter(({ list }) => list).forEach((one) => show(one, isOpen(one))));
+  addEventListener("beforeprint", () => all.filter(({ list }) => list).forEach((state) => show(state, () => true)));
+  addEventListener("afterprint", () => all.filter(({ list }) => list).forEach((state) => show(state, isOpen(state))));
 })();

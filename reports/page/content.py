@@ -24,8 +24,8 @@ class Facts:
         cells: Number of trainings; 0 on the page of a model that was trained elsewhere.
         resolution: Side of the square input in pixels.
         synthetic: Whether the data is synthetic.
-        mark: The caption that applies to all numbers of the study.
-        partial: The datasets that lack frames, or "" if none does.
+        caption: The caption that applies to all numbers of the study.
+        partial: A sentence that names the datasets that lack frames, or "".
     """
 
     title: str
@@ -35,7 +35,7 @@ class Facts:
     cells: int
     resolution: int
     synthetic: bool
-    mark: str = ""
+    caption: str = ""
     partial: str = ""
 
 
@@ -66,10 +66,10 @@ class TableSection:
         title: The heading above the table.
         note: The text below the table.
         table: The table, as in `to_html`.
-        best: Whether the best values are marked, as in `to_html`.
+        best: Whether the best values are bold, as in `to_html`.
         within: Index levels within which rows compete, as in `to_html`.
         apart: Positions of rows that do not compete, as in `to_html`.
-        of_paper: Positions of the paper's columns, as in `to_html`.
+        of_paper: Positions of columns with the paper's numbers, as in `to_html`.
     """
 
     anchor: str

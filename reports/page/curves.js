@@ -1,5 +1,5 @@
 "use strict";
-// Scores against severity: one line a model, with the band of its interval.
+// Scores against severity: one line per model, with the band of its interval.
 
 (function curves() {
   const data = Page.read("scores-data");
@@ -8,11 +8,11 @@
   const controls = { dataset: byId("curves-dataset"), metric: byId("curves-metric"), corruption: byId("curves-corruption") };
   const bands = byId("curves-bands");
   const models = byId("curves-models");
-  // Colour, dash and marker differ, so that no model is told by its colour alone.
+  // Each model has its own combination of colour, dash and marker, so that readers need not rely on the colour.
   const COLOURS = 6;
   const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
   const MARKERS = ["circle", "rect", "triangle", "rectRot", "crossRot"];
-  const FIRST = 8; // so many models are on at first
+  const SHOWN_AT_FIRST = 8; // models
   let chart = null;
 
   const dataset = () => data.datasets[Number(controls.dataset.value)];
@@ -23,19 +23,18 @@
     marker: MARKERS[index % MARKERS.length],
   });
 
-  /** The points of a model as it is chosen now, in the metric's unit. */
+  /** Return the points of a model for the selected metric and corruption, as shares or pixels; null if there are none. */
   function series(model) {
-    const found = dataset().values[model]?.[controls.metric.value]?.[controls.corruption.value];
-    return found ?? null;
+    return dataset().values[model]?.[controls.metric.value]?.[controls.corruption.value] ?? null;
   }
 
-  function chosenModels() {
+  function selectedModels() {
     return [...models.querySelectorAll("input:checked")].map((input) => input.value);
   }
 
   function lines() {
     const scale = metric().scale;
-    return chosenModels().flatMap((model) => {
+    return selectedModels().flatMap((model) => {
       const points = series(model);
       if (!points) return [];
       const { colour, dash, marker } = look(dataset().models.indexOf(model));
@@ -101,11 +100,11 @@
     writeValues(labels);
   }
 
-  /** The same as a table, for those who cannot see or point at a chart. */
+  /** Write the shown values as a table, for readers who cannot see the chart or point at it. */
   function writeValues(labels) {
     const head = Page.make("tr", {}, Page.make("th", { scope: "col" }, "Model"),
       ...labels.map((label) => Page.make("th", { scope: "col", "data-kind": "number" }, label === "0" ? "clean" : label)));
-    const rows = chosenModels().map((model) => {
+    const rows = selectedModels().map((model) => {
       const points = series(model) ?? labels.map(() => null);
       return Page.make("tr", {}, Page.make("th", { scope: "row" }, model), ...points.map((p) => Page.make("td", {}, Page.say(p, metric()))));
     });
@@ -114,7 +113,7 @@
       Page.make("thead", {}, head), Page.make("tbody", {}, ...rows));
   }
 
-  /** A piece of the model's line, as the chart draws it. */
+  /** Return a sample of the model's line, as the chart draws it. */
   function sample(index) {
     const { dash, marker } = look(index);
     const shapes = {
@@ -129,12 +128,12 @@
   }
 
   function listModels() {
-    const before = new Set(chosenModels());
+    const before = new Set(selectedModels());
     const names = dataset().models;
-    const kept = names.some((name) => before.has(name));
+    const keepSelection = names.some((name) => before.has(name));
     models.replaceChildren(...names.map((name, index) => {
       const input = Page.make("input", { type: "checkbox", value: name });
-      input.checked = kept ? before.has(name) : index < FIRST;
+      input.checked = keepSelection ? before.has(name) : index < SHOWN_AT_FIRST;
       return Page.make("label", {}, input, sample(index), name);
     }));
   }
@@ -153,7 +152,7 @@
     controls.dataset.addEventListener("change", changeDataset);
     for (const control of [controls.metric, controls.corruption, bands, models]) control.addEventListener("change", draw);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-    // Paper is white and as wide as it is, whatever the screen is.
+    // Printing has other colours and another width than the screen.
     const redraw = () => {
       draw();
       chart.resize();

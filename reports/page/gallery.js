@@ -1,5 +1,5 @@
 "use strict";
-// Test images under corruption with true and predicted masks. Only what is shown is decoded.
+// Test images under corruption with true and predicted masks. Pictures are decoded only when they are shown.
 
 (function gallery() {
   const data = Page.read("gallery-data");
@@ -12,25 +12,25 @@
   };
   const thumbnails = byId("gallery-images");
   const CLEAN = "/0";
-  let pictures = null; // parsed when the first is shown
+  let pictures = null; // read when the first picture is shown
   let image = 0;
 
   const dataset = () => data.datasets[Number(controls.dataset.value)];
   const model = () => dataset().models[Number(controls.model.value)];
   const measured = () => scores?.datasets.find(({ title }) => title === dataset().title);
-  const severities = () => dataset().severities; // fewer than were measured
+  const severities = () => dataset().severities; // those with pictures; scores may have more
 
   function url(number) {
     pictures ??= Page.read("gallery-pictures");
     return number === null || number === undefined ? "" : pictures[number];
   }
 
-  /** The chosen severity as the slider counts: 0 is clean. */
+  /** Return the position of the slider: 0 is clean, 1 the first of the gallery's severities. */
   function position() {
     return controls.corruption.value === "" ? 0 : Number(controls.severity.value);
   }
 
-  /** The position of the chosen severity in the lists of scores: 0 is clean. */
+  /** Return the position of the selected severity in the lists of scores: 0 is clean. */
   function positionOfScores() {
     return position() === 0 ? 0 : 1 + (measured()?.severities ?? []).indexOf(severities()[position() - 1]);
   }
@@ -40,7 +40,7 @@
     return at === 0 ? CLEAN : `${controls.corruption.value}/${severities()[at - 1]}`;
   }
 
-  function sayCondition() {
+  function conditionInWords() {
     const at = position();
     return at === 0 ? "clean" : `${controls.corruption.selectedOptions[0].textContent}, severity ${severities()[at - 1]}`;
   }
@@ -56,53 +56,55 @@
     const shown = dataset().images[image];
     const [picture, truth] = shown.pictures[condition()] ?? [null, null];
     const prediction = model().masks[condition()]?.[image];
-    const where = `${shown.frame_id}, ${sayCondition()}`;
+    const where = `${shown.frame_id}, ${conditionInWords()}`;
     show(byId("gallery-image"), url(picture), `Image ${where}`);
     for (const [name, mask] of [["truth", truth], ["prediction", prediction]]) {
       show(byId(`gallery-image-${name}`), url(picture), "");
       show(byId(`gallery-${name}`), url(mask), `${name === "truth" ? "True" : "Predicted"} mask of ${where}`);
     }
-    const said = prediction === null || prediction === undefined ? "Prediction: this model gives no masks" : "Prediction";
-    byId("gallery-prediction").closest("figure").querySelector("figcaption").textContent = said;
+    const caption = prediction === null || prediction === undefined ? "Prediction: this model predicts no masks" : "Prediction";
+    byId("gallery-prediction").closest("figure").querySelector("figcaption").textContent = caption;
   }
 
-  /** The score of the whole test split under the chosen condition. */
-  function total(metric) {
-    const found = measured()?.values[model().label]?.[metric];
-    return (controls.corruption.value === "" ? Object.values(found ?? {})[0] : found?.[controls.corruption.value])?.[positionOfScores()] ?? null;
+  /** Return the score of the whole test split under the selected condition; all corruptions have the same clean score. */
+  function scoreOfSplit(metric) {
+    const byCorruption = measured()?.values[model().label]?.[metric] ?? {};
+    const { value } = controls.corruption;
+    const scoresBySeverity = value === "" ? Object.values(byCorruption)[0] : byCorruption[value];
+    return scoresBySeverity?.[positionOfScores()] ?? null;
   }
 
   function drawScores() {
-    const answer = model().answers[condition()]?.[image] ?? {};
+    const result = model().results[condition()]?.[image] ?? {};
     const rows = [];
-    if (answer.activity) {
+    if (result.activity) {
       const truth = dataset().images[image].activity;
-      const verdict = answer.activity === truth ? `${answer.activity} ✓` : `${answer.activity} ✗ (true: ${truth})`;
+      const verdict = result.activity === truth ? `${result.activity} ✓` : `${result.activity} ✗ (true: ${truth})`;
       rows.push(["Activity", verdict, ""]);
     }
     for (const metric of measured()?.metrics ?? []) {
-      const about = scores.metrics[metric];
-      const own = answer[metric] === undefined || answer[metric] === null ? "–" : Page.say([answer[metric]], about);
-      const whole = Page.say(total(metric), about);
-      if (own !== "–" || whole !== "–") rows.push([Page.head(about), own, whole]);
+      const description = scores.metrics[metric];
+      const own = result[metric] === undefined || result[metric] === null ? "–" : Page.say([result[metric]], description);
+      const ofSplit = Page.say(scoreOfSplit(metric), description);
+      if (own !== "–" || ofSplit !== "–") rows.push([Page.head(description), own, ofSplit]);
     }
     const over = model().seeds > 1 ? `Whole test split, mean over ${model().seeds} seeds` : "Whole test split";
     const head = ["Score", "This image", over].map((text) => Page.make("th", { scope: "col" }, text));
-    const body = rows.map(([name, own, whole]) => Page.make("tr", {},
-      Page.make("th", { scope: "row" }, name), Page.make("td", {}, own), Page.make("td", {}, whole)));
+    const body = rows.map(([name, own, ofSplit]) => Page.make("tr", {},
+      Page.make("th", { scope: "row" }, name), Page.make("td", {}, own), Page.make("td", {}, ofSplit)));
     byId("gallery-scores").replaceChildren(
-      Page.make("caption", { class: "unseen" }, "Scores of what is shown"),
+      Page.make("caption", { class: "unseen" }, "Scores of the shown image and of the test split"),
       Page.make("thead", {}, Page.make("tr", {}, ...head)), Page.make("tbody", {}, ...body));
     byId("gallery-status").textContent =
-      `${model().label}, ${sayCondition()}: ${rows.map(([name, own]) => `${name} ${own}`).join(", ")}`;
+      `${model().label}, ${conditionInWords()}: ${rows.map(([name, own]) => `${name} ${own}`).join(", ")}`;
   }
 
   function draw() {
     const clean = controls.corruption.value === "";
     controls.severity.disabled = clean;
-    const said = position() === 0 ? "clean" : String(severities()[position() - 1]);
-    byId("gallery-severity-value").textContent = said;
-    controls.severity.setAttribute("aria-valuetext", said);
+    const severity = position() === 0 ? "clean" : String(severities()[position() - 1]);
+    byId("gallery-severity-value").textContent = severity;
+    controls.severity.setAttribute("aria-valuetext", severity);
     drawPictures();
     drawScores();
   }
@@ -148,7 +150,7 @@
     Page.fill(controls.dataset, data.datasets.map(({ title }, index) => ({ key: index, label: title })));
     controls.severity.max = 9;
     changeDataset();
-    // Something to see at once: the first corruption at a middle severity.
+    // At first, show the first corruption at a middle severity.
     const options = [...controls.corruption.options];
     if (options.length > 1) controls.corruption.value = options[1].value;
     controls.severity.value = Math.ceil(severities().length / 2);

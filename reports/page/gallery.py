@@ -17,7 +17,7 @@ from reports.statistics.ignored import IGNORED, IGNORED_COLOUR
 SIDE = 224
 """The longest side of a picture on the page in pixels; larger pictures are shrunk."""
 QUALITY = 75
-"""JPEG quality. Colours have full resolution, so that the standard deviation of pixel noise changes by at most a fifth."""
+"""JPEG quality. With it, and colours at full resolution, the standard deviation of pixel noise changes by at most a fifth."""
 
 
 @dataclass
@@ -58,12 +58,12 @@ class Pictures:
         return self._numbers[url]
 
 
-def _shrunk(picture: Image.Image, by: Image.Resampling) -> Image.Image:
+def _shrunk(picture: Image.Image, resampling: Image.Resampling) -> Image.Image:
     longest = max(picture.size)
     if longest <= SIDE:
         return picture
     width, height = (max(1, round(side * SIDE / longest)) for side in picture.size)
-    return picture.resize((width, height), by)
+    return picture.resize((width, height), resampling)
 
 
 @dataclass(frozen=True)
@@ -83,22 +83,22 @@ class GalleryImage:
 
 @dataclass(frozen=True)
 class GalleryModel:
-    """The predictions of a cell.
+    """A model of the gallery: its predictions for the shown images.
 
     Attributes:
         label: The label of the model in the scores.
         cell: The id of the cell.
         seeds: Number of seeds that the scores are means over.
         masks: By condition, the number of each image's predicted mask; None if the model predicts no mask.
-        answers: By condition, one dict per image. It contains `activity` (its name) and the stored values of the metrics that are shown
-            below an image, as far as they are known.
+        results: By condition, one dict per image with the results of the model: the name of the predicted `activity`, and the stored
+            values of the metrics that the gallery shows; what the model does not predict is absent.
     """
 
     label: str
     cell: str
     seeds: int
     masks: Mapping[str, Sequence[int | None]]
-    answers: Mapping[str, Sequence[Mapping[str, Any]]]
+    results: Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,8 @@ class Gallery:
     Attributes:
         datasets: The datasets with their images and models.
         pictures: The pictures that the numbers refer to.
-        missing: Cells that the gallery lacks, each with the reason.
-        note: Further facts for the reader.
+        missing: Cells that the gallery cannot show, each with the reason.
+        note: Sentences for the reader about the shown images.
     """
 
     datasets: Sequence[GalleryDataset]

@@ -1,14 +1,14 @@
 "use strict";
-// What the other scripts share, and the contents list.
+// Functions that the other scripts share, and the list of contents.
 
 const Page = {
-  /** The content of a JSON element, or null where the page has none. */
+  /** Return the content of a JSON element, or null if the page does not have the element. */
   read(id) {
     const element = document.getElementById(id);
     return element ? JSON.parse(element.textContent) : null;
   },
 
-  /** A new element with attributes and children (nodes or text). */
+  /** Return a new element with attributes and children (nodes or text). */
   make(name, attributes = {}, ...children) {
     const element = document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -16,7 +16,7 @@ const Page = {
     return element;
   },
 
-  /** Fill a select with [{key, label, group}], keeping what was chosen where it is still there. */
+  /** Fill a select with [{key, label, group}]; the selected choice stays selected if it is still among them. */
   fill(select, choices) {
     const before = select.value;
     const groups = new Map();
@@ -29,11 +29,11 @@ const Page = {
       (groups.get(group) ?? select).append(Page.make("option", { value: key }, label));
     }
     if (choices.some(({ key }) => String(key) === before)) select.value = before;
-    // One choice is no choice.
+    // With a single choice there is nothing to select.
     select.closest("label").hidden = choices.length < 2;
   },
 
-  /** A score as people read it: point is [value] or [value, low, high], or null. */
+  /** Return a score as readers see it; a point is [value], [value, low, high] or null. */
   say(point, metric) {
     if (!point) return "–";
     const digits = metric.scale === 100 ? 1 : 2;
@@ -41,12 +41,12 @@ const Page = {
     return low === undefined ? value : `${value} [${low}, ${high}]`;
   },
 
-  /** The name of a metric with its unit. */
+  /** Return the name of a metric with its unit. */
   head(metric) {
     return metric.unit ? `${metric.name} (${metric.unit})` : metric.name;
   },
 
-  /** Start once somebody comes near an element, or prints: what is not looked at costs nothing. */
+  /** Call `start` when a reader scrolls near an element, or prints the page; until then the element costs no time. */
   whenNear(element, start) {
     const begin = () => {
       observer.disconnect();
@@ -60,7 +60,7 @@ const Page = {
     addEventListener("beforeprint", begin);
   },
 
-  /** A colour of the style sheet, as it is now. */
+  /** Return a colour of the style sheet, in the present colour scheme. */
   colour(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   },
@@ -69,7 +69,7 @@ const Page = {
 (function contents() {
   const box = document.querySelector(".contents details");
   const narrow = matchMedia("(max-width: 67.99rem)");
-  // On a phone the list would cover the page; on a wide screen it stands beside it.
+  // On a phone the open list would cover the page; on a wide screen there is room for both.
   const fit = () => { box.open = !narrow.matches; };
   fit();
   narrow.addEventListener("change", fit);
@@ -79,14 +79,14 @@ const Page = {
     link.addEventListener("click", () => { if (narrow.matches) box.open = false; });
   }
   const headings = [...links.keys()].map((id) => document.getElementById(id)).filter(Boolean);
-  /** Scroll the list, not the page, so that a link is seen. */
+  /** Scroll the list of contents, not the page, until a link is visible. */
   const reveal = (link) => {
     const list = narrow.matches ? box.querySelector("ul") : box.parentElement;
     const [top, frame] = [link.getBoundingClientRect(), list.getBoundingClientRect()];
     if (top.top < frame.top || top.bottom > frame.bottom) list.scrollTop += top.top - frame.top - frame.height / 2;
   };
-  const mark = () => {
-    // The last heading above the upper third of the window is what is being read.
+  const markCurrentLink = () => {
+    // The reader is probably at the last heading above the end of the window's upper third.
     const limit = innerHeight / 3;
     let current = headings[0];
     for (const heading of headings) if (heading.getBoundingClientRect().top <= limit) current = heading;
@@ -96,6 +96,6 @@ const Page = {
     }
     if (current) reveal(links.get(current.id));
   };
-  const observer = new IntersectionObserver(mark, { rootMargin: "0px 0px -66% 0px" });
+  const observer = new IntersectionObserver(markCurrentLink, { rootMargin: "0px 0px -66% 0px" });
   headings.forEach((heading) => observer.observe(heading));
 })();

@@ -23,7 +23,7 @@ from reports.page.terms import Terms
 _HERE = Path(__file__).parent
 # columns.js comes before print.js, so that folded columns are unfolded before they are measured for printing.
 _SCRIPTS = ("page.js", "columns.js", "print.js", "tables.js", "curves.js", "gallery.js")
-_MOST_EXACT = 300_000  # bytes: the largest size of a figure in lossless WebP
+_MAX_LOSSLESS = 300_000  # bytes: larger figures are stored as lossy WebP
 _LIBRARY = _HERE / "vendor" / "chart.umd.min.js"
 
 
@@ -40,7 +40,6 @@ def render_page(page: Page) -> str:
     environment.filters["picture"] = picture_url
     terms = Terms()
     environment.filters["terms"] = terms.linked
-    shows_scores = page.scores is not None
     return environment.get_template("page.html.jinja").render(
         page=page,
         facts=page.facts,
@@ -52,7 +51,7 @@ def render_page(page: Page) -> str:
         scores=_json(page.scores.content) if page.scores is not None else None,
         gallery=_json(_gallery(page)) if page.gallery is not None else None,
         pictures=_json(page.gallery.pictures.urls) if page.gallery is not None else None,
-        library=_library() if shows_scores else None,
+        library=_library() if page.scores is not None else None,
         scripts=[Markup((_HERE / name).read_text(encoding="utf-8")) for name in _SCRIPTS],
     )
 
@@ -60,7 +59,7 @@ def render_page(page: Page) -> str:
 def picture_url(path: Path) -> str:
     """Return a picture as a data URL, or "" if the file is absent.
 
-    JPEG and WebP files are not changed. PNG becomes lossless WebP, or lossy WebP if photographs would make the lossless file large.
+    JPEG and WebP files stay unchanged. PNG becomes lossless WebP, or lossy WebP if the lossless file would be large.
     """
     if not path.is_file():
         return ""
@@ -68,8 +67,8 @@ def picture_url(path: Path) -> str:
     if kind is not None:
         return _data_url(kind, path.read_bytes())
     with Image.open(path) as picture:
-        exact = _webp(picture, {"lossless": True, "method": 1})  # the faster method; figures do not become larger
-        return _data_url("webp", exact if len(exact) <= _MOST_EXACT else _webp(picture, {"quality": 90}))
+        lossless = _webp(picture, {"lossless": True, "method": 1})  # faster than the default, and figures are no larger
+        return _data_url("webp", lossless if len(lossless) <= _MAX_LOSSLESS else _webp(picture, {"quality": 90}))
 
 
 def _webp(picture: Image.Image, options: Mapping[str, Any]) -> bytes:

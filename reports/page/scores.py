@@ -16,7 +16,7 @@ from reports.statistics.robustness import Robustness
 MEAN = "mean"
 _UNMOVED = "unmoved"
 
-Point = list[float] | None  # value, or value, low and high
+Point = list[float] | None  # [value], or [value, low, high] with an interval; None without a score
 
 
 @dataclass(frozen=True)
@@ -25,45 +25,47 @@ class Scores:
 
     Attributes:
         content: The data that the page's scripts read.
-        notes: Sentences that say what the intervals cover and what the signs mean.
+        notes: Sentences that say what the intervals are computed over, and what the signs after names mean.
     """
 
     content: dict[str, Any]
     notes: tuple[str, ...]
 
 
-def scores_of(found: Robustness) -> Scores:
+def scores_of(robustness: Robustness) -> Scores:
     """Return the scores by dataset, model, metric and corruption, each as a list over the severities with the clean score first.
 
     A point is [value, low, high], or [value] without an interval, or None without a score. A mean over corruptions is None if one of the
     corruptions has no score.
     """
-    metrics = {name: metrics_by_name()[name] for name in dict.fromkeys(found.conditions["metric"])}
-    about = {
+    metrics = {name: metrics_by_name()[name] for name in dict.fromkeys(robustness.conditions["metric"])}
+    descriptions = {
         name: {"name": m.title, "unit": m.unit, "scale": m.scale, "higher": m.higher_is_better}
         for name, m in metrics.items()
     }
-    datasets = [_dataset(found, str(title)) for title in dict.fromkeys(found.conditions["dataset"])]
-    return Scores({"metrics": about, "datasets": datasets}, (*found.intervals, *filter(None, [found.legend()])))
+    datasets = [_dataset(robustness, str(title)) for title in dict.fromkeys(robustness.conditions["dataset"])]
+    return Scores(
+        {"metrics": descriptions, "datasets": datasets}, (*robustness.intervals, *filter(None, [robustness.legend()]))
+    )
 
 
-def _dataset(found: Robustness, title: str) -> dict[str, Any]:
-    rows = found.conditions[found.conditions["dataset"] == title]
+def _dataset(robustness: Robustness, title: str) -> dict[str, Any]:
+    rows = robustness.conditions[robustness.conditions["dataset"] == title]
     known = set(rows["corruption"])
-    categories = {c: [n for n in names if n in known] for c, names in found.categories.items()}
+    categories = {c: [n for n in names if n in known] for c, names in robustness.categories.items()}
     categories = {category: names for category, names in categories.items() if names}
-    unseen = [name for names in categories.values() for name in names if name not in found.trained_on]
-    means = {**categories, **({"unseen": unseen} if found.trained_on and unseen else {})}
+    unseen = [name for names in categories.values() for name in names if name not in robustness.trained_on]
+    means = {**categories, **({"unseen": unseen} if robustness.trained_on and unseen else {})}
     severities = sorted(int(s) for s in set(rows["severity"]) if s > 0)
     unmoved = list(dict.fromkeys(rows.loc[~rows["mask_warped"].astype(bool), "corruption"]))
     values: dict[str, dict[str, dict[str, list[Point]]]] = {}
     for (model, metric), group in rows.groupby(["model", "metric"], sort=False):
         values.setdefault(str(model), {})[str(metric)] = _series(group, severities, categories, means)
-    _add_measured_means(values, found.summary[found.summary["dataset"] == title], severities)
+    _add_measured_means(values, robustness.summary[robustness.summary["dataset"] == title], severities)
     return {
         "title": title,
         "severities": severities,
-        "choices": _choices(found, categories, means, unmoved),
+        "choices": _choices(robustness, categories, means, unmoved),
         "models": list(values),
         "metrics": list(dict.fromkeys(rows["metric"])),
         "values": values,
@@ -71,7 +73,7 @@ def _dataset(found: Robustness, title: str) -> dict[str, Any]:
 
 
 def _choices(
-    found: Robustness,
+    robustness: Robustness,
     categories: Mapping[str, Sequence[str]],
     groups: Mapping[str, Sequence[str]],
     unmoved: Sequence[str],
@@ -82,10 +84,12 @@ def _choices(
     means |= {f"{MEAN}:{c}": f"mean of {_spaced(c)} ({len(n)})" for c, n in groups.items() if 1 < len(n) < count}
     choices = [{"key": key, "label": label, "group": "Means"} for key, label in means.items()]
     for category, names in categories.items():
-        choices += [{"key": name, "label": _spaced(found.marked(name)), "group": _spaced(category)} for name in names]
-    left = "Masks left where they were"
+        choices += [
+            {"key": name, "label": _spaced(robustness.with_signs(name)), "group": _spaced(category)} for name in names
+        ]
+    group = "Masks not moved"
     return choices + [
-        {"key": f"{_UNMOVED}:{n}", "label": f"{_spaced(found.marked(n))}, masks not moved", "group": left}
+        {"key": f"{_UNMOVED}:{n}", "label": f"{_spaced(robustness.with_signs(n))}, masks not moved", "group": group}
         for n in unmoved
     ]
 
@@ -108,14 +112,14 @@ def _series(
         ].itertuples(index=False, name=None)
     }
     clean = points.get(("", 0, True))
-    found: dict[str, list[Point]] = {}
+    series: dict[str, list[Point]] = {}
     for name, moved in dict.fromkeys((name, moved) for name, _, moved in points if name):
         key = name if moved else f"{_UNMOVED}:{name}"
-        found[key] = [clean, *(points.get((name, severity, moved)) for severity in severities)]
-    everything = [name for names in categories.values() for name in names]
-    for key, names in {MEAN: everything, **{f"{MEAN}:{c}": n for c, n in groups.items()}}.items():
-        found[key] = [clean, *(_mean([points.get((n, s, True)) for n in names]) for s in severities)]
-    return found
+        series[key] = [clean, *(points.get((name, severity, moved)) for severity in severities)]
+    corruptions = [name for names in categories.values() for name in names]
+    for key, names in {MEAN: corruptions, **{f"{MEAN}:{c}": n for c, n in groups.items()}}.items():
+        series[key] = [clean, *(_mean([points.get((n, s, True)) for n in names]) for s in severities)]
+    return series
 
 
 def _point(value: float, low: float, high: float) -> Point:

@@ -1,10 +1,10 @@
 "use strict";
-// Tables that sort by a click or Enter on a column's head, and that a text box filters.
+// Readers sort a table by a click or Enter on a column head, and filter its rows with a text box.
 
 (function tables() {
   const isDash = (text) => ["", "-", "–", "—"].includes(text);
 
-  /** What a cell sorts by: a number, a text, or null for a dash. */
+  /** Return the sort key of a cell: a number, a text, or null for a dash. */
   function keyOf(row, column, numeric) {
     const cell = row.cells[column];
     const key = cell.dataset.key ?? cell.textContent.trim();
@@ -12,7 +12,7 @@
     return numeric ? Number(key) : cell.textContent.trim();
   }
 
-  /** Dashes come last in both directions. */
+  /** Compare two sort keys; dashes come last in both directions. */
   function compare(a, b, sign) {
     if (a === null || b === null) return (a === null) - (b === null);
     if (typeof a === "number") return sign * (a - b);
@@ -28,7 +28,7 @@
 
   function setUpSorting(table) {
     const body = table.tBodies[0];
-    let original = null; // the rows in their first order
+    let original = null; // the rows in their original order
     const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
     const next = { none: "ascending", ascending: "descending", descending: "none" };
     heads.forEach((head, column) => {

@@ -1,4 +1,4 @@
-"""HTML tables that can be sorted and filtered: each head stores the kind of its column, each cell its sort key."""
+"""HTML tables that can be sorted and filtered: column heads store the kind of their column, and cells their sort key."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from reports.page.terms import explained
 
 DASH = "\N{EN DASH}"
 _DASHES = ("", "-", DASH, "\N{EM DASH}")
-# Cells and row labels with more characters than this wrap, and need room for it.
-_LONG, _LONG_HEAD = 28, 60
-# Words of row labels with more characters than this, such as the ids of cells, break at any place.
+# Cells, and row labels, with more characters than this wrap into lines of a minimal width.
+_LONG, _LONG_LABEL = 28, 60
+# Words of row labels with more characters than this, such as the ids of cells, may break at any place.
 _LONG_WORD = 20
 # A number with optional interval and model: "62.5 [59.3, 65.3], A-net HPS".
 _NUMBER = re.compile(r"([+-]?\d[\d,]*(?:\.\d+)?)\s*%?\s*(?:\[[^\]]*\])?(, .+)?")
@@ -41,9 +41,9 @@ def to_html(
     Args:
         table: The table with one or several levels of columns; the values of a column "± X" are written into the cells of "X".
         caption: The name of the table for screen readers.
-        best: Whether the best values of each column of a known metric are marked.
+        best: Whether the best values of each column of a known metric are bold.
         within: Names of index levels; rows compete within each group of equal values.
-        apart: Positions of rows that do not compete; they stay below the others in their order, whatever the sorting.
+        apart: Positions of rows that do not compete; they stay below the other rows, in their order, however the table is sorted.
         of_paper: Positions of columns that contain numbers of the paper.
     """
     deviations = _deviations(table)
@@ -74,10 +74,11 @@ def to_html(
         rows.append((below[r], Markup("<tr>{}{}</tr>").format(heads, cells)))
     bodies = Markup("").join(
         Markup("<tbody{}>{}</tbody>").format(
-            Markup(' class="apart"') if part else "", Markup("\n").join(row for of_row, row in rows if of_row == part)
+            Markup(' class="apart"') if is_apart else "",
+            Markup("\n").join(row for row_is_apart, row in rows if row_is_apart == is_apart),
         )
-        for part in (False, True)
-        if part in below
+        for is_apart in (False, True)
+        if is_apart in below
     )
     return Markup('<table class="sortable{}"><caption class="unseen">{}</caption><thead>{}</thead>{}</table>').format(
         " deep" if table.columns.nlevels > 1 else "",
@@ -128,37 +129,38 @@ def _head(
 
 
 def _row_head(label: str) -> Markup:
-    long = _classes(("long", len(label) > _LONG_HEAD), ("id", max(map(len, label.split()), default=0) > _LONG_WORD))
+    long = _classes(("long", len(label) > _LONG_LABEL), ("id", max(map(len, label.split()), default=0) > _LONG_WORD))
     return Markup('<th scope="row"{}{}>{}</th>').format(long, _key_of(label), DASH if label in _DASHES else label)
 
 
 def _deviations(table: pd.DataFrame) -> dict[int, int]:
     """Return the position of each column "± X" by the position of its column "X"."""
     places = {_columns(table, i): i for i in range(table.shape[1])}
-    found = {i: places.get((*key[:-1], f"± {key[-1]}")) for key, i in places.items()}
-    return {i: place for i, place in found.items() if place is not None}
+    deviations = {i: places.get((*key[:-1], f"± {key[-1]}")) for key, i in places.items()}
+    return {i: place for i, place in deviations.items() if place is not None}
 
 
 def _cell(value: Any, winner: bool, of_paper: bool, words: bool, deviation: Any) -> Markup:
     long = isinstance(value, str) and len(value) > _LONG
-    marks = _classes(("words", words), ("best", winner), ("paper", of_paper), ("long", long))
+    classes = _classes(("words", words), ("best", winner), ("paper", of_paper), ("long", long))
     text, more = _text(value), ""
     if deviation is not None and not _is_missing(deviation):
         more = f"± {_text(deviation)}"
     elif not words and (interval := _INTERVAL.fullmatch(text)):
         text, more = interval[1], interval[2]
-    # The text after a number moves below it if there is little room.
+    # The deviation or interval moves below the number if there is little room.
     spread = Markup(' <span class="more">{}</span>').format(more) if more else ""
-    return Markup("<td{}{}>{}{}</td>").format(marks, _key_of(value), text, spread)
+    return Markup("<td{}{}>{}{}</td>").format(classes, _key_of(value), text, spread)
 
 
-def _classes(*marks: tuple[str, bool]) -> Markup:
-    names = [name for name, holds in marks if holds]
+def _classes(*conditions: tuple[str, bool]) -> Markup:
+    """Return the attribute `class` with the names whose condition is true."""
+    names = [name for name, is_true in conditions if is_true]
     return Markup(' class="{}"').format(" ".join(names)) if names else Markup("")
 
 
 def _key_of(value: Any) -> Markup:
-    """Return the sort key of a cell if it differs from its text; a dash has the key "" and is sorted last."""
+    """Return the sort key of a cell, if it is not the text of the cell; a dash has the key "" and comes last."""
     if _is_missing(value):
         return Markup(' data-key=""')
     number = _number(value)
@@ -166,14 +168,14 @@ def _key_of(value: Any) -> Markup:
 
 
 def _kind(values: Sequence[Any]) -> str:
-    found = [_number(value) for value in values if not _is_missing(value)]
-    return "number" if found and None not in found else "text"
+    numbers = [_number(value) for value in values if not _is_missing(value)]
+    return "number" if numbers and None not in numbers else "text"
 
 
 def _is_worded(values: Sequence[Any]) -> bool:
-    """Return whether a column contains text, even if it is sorted by the numbers at the start of its cells."""
-    named = any(isinstance(v, str) and (match := _NUMBER.fullmatch(v.strip())) and match[2] for v in values)
-    return named or _kind(values) == "text"
+    """Return whether a column contains words, also if it is sorted by the numbers before these words."""
+    has_names = any(isinstance(v, str) and (match := _NUMBER.fullmatch(v.strip())) and match[2] for v in values)
+    return has_names or _kind(values) == "text"
 
 
 def _is_missing(value: Any) -> bool:
@@ -181,9 +183,9 @@ def _is_missing(value: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    """Return the number in a cell: the number itself, or the one at the start of a text such as "12.3 [10.0, 14.1]"."""
+    """Return the number in a cell, also from a text such as "12.3 [10.0, 14.1]"; None if the cell does not begin with a number."""
     if value == "best":
-        return 0.0  # in a column of differences to the best
+        return 0.0  # the difference of the best model to the best model
     if isinstance(value, str):
         match = _NUMBER.fullmatch(value.strip())
         return float(match[1].replace(",", "")) if match else None
@@ -208,7 +210,7 @@ def _is_float(value: Any) -> bool:
 def _best(
     column: pd.Series, head: tuple[str, ...], apart: Sequence[bool], groups: Sequence[tuple[str, ...]]
 ) -> set[int]:
-    """Return the rows whose shown value is the best of its group; no rows if the metric of the column is not known."""
+    """Return the rows whose value, as shown, is the best of its group; no rows if the column has no known metric."""
     higher = HIGHER_IS_BETTER.get(head[-1])
     if higher is None or not pd.api.types.is_numeric_dtype(column):
         return set()
@@ -216,8 +218,8 @@ def _best(
     for i, value in enumerate(column):
         if not apart[i] and not pd.isna(value):
             rivals.setdefault(groups[i], {})[i] = round(float(value), 2)
-    found: set[int] = set()
+    winners: set[int] = set()
     for values in rivals.values():
-        top = max(values.values()) if higher else min(values.values())
-        found |= {i for i, value in values.items() if value == top and len(values) > 1}
-    return found
+        best = max(values.values()) if higher else min(values.values())
+        winners |= {i for i, value in values.items() if value == best and len(values) > 1}
+    return winners

@@ -27,8 +27,8 @@ class Terms:
 
     def first_used(self, *texts: str, table: pd.DataFrame | None = None) -> list[Term]:
         """Return the terms that texts or a table use for the first time on the page."""
-        found = terms_in([*texts, *([] if table is None else dict.fromkeys(_texts_of(table)))])
-        new = [term for term in found if term not in self._spelled_out]
+        used = terms_in([*texts, *([] if table is None else dict.fromkeys(_texts_of(table)))])
+        new = [term for term in used if term not in self._spelled_out]
         self._spelled_out.update(new)
         return new
 
@@ -38,7 +38,7 @@ class Terms:
 
 
 def explained(text: str) -> Markup:
-    """Return a text as HTML in which abbreviations show their meaning under the mouse pointer; heads use it, because they hold no links."""
+    """Return a text as HTML in which abbreviations show their full name under the mouse pointer; for column heads, which hold no links."""
     entry = Markup('<abbr title="{}">{}</abbr>')
     return _joined(entry.format(term.full, piece) if term else piece for piece, term in pieces_of(text))
 

@@ -1,4 +1,4 @@
-"""The tables and figures of a study as one LaTeX document, which takes them in where they lie."""
+"""The tables and figures of a study as one LaTeX document, which includes the files from their folders."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import jinja2
 from reports.numbering import SECTIONS, place_of
 from reports.tables.latex_text import escape
 
-# Figures of which two share a page: letters of all others are no smaller than they were drawn.
-_HALF = ("contact_", "leakage")
-# Sections that hold text as well, and so stand whatever a study has.
-_ALWAYS = ("Datasets", "Results", "Reproduction note", "Provenance")
+# Beginnings of the names of figures that take at most half a page, so that two of them share a page.
+_HALF_PAGE = ("contact_", "leakage")
+# Sections that also contain text, so the document has them even if a study has none of their tables and figures.
+_ALWAYS_SHOWN = ("Datasets", "Results", "Reproduction note", "Provenance")
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Item:
     """A table or figure of the document.
 
     Attributes:
-        kind: "table", "figure", or "data" for a CSV that is too long for print.
-        path: Of its file, from the document.
-        caption: Of a figure, as plain text.
-        number: As readers see it, such as "7" or "S1"; data has none.
+        kind: "table", "figure", or "data" for a CSV file that is too long for print.
+        path: Path of the file, relative to the document.
+        caption: Caption of a figure as plain text.
+        number: Number that readers see, such as "7" or "S1"; "" for data.
     """
 
     kind: str
@@ -36,22 +36,22 @@ class Item:
 
     @property
     def name(self) -> str:
-        """The file's name without its ending."""
+        """Return the file's name without its ending."""
         return Path(self.path).stem
 
     @property
     def height(self) -> float:
-        """Of a figure, at most, as a share of the height of a page's text."""
-        return 0.42 if self.name.startswith(_HALF) else 0.9
+        """Return the largest height of a figure, as a share of the height of a page's text."""
+        return 0.42 if self.name.startswith(_HALF_PAGE) else 0.9
 
 
 def sections(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """Return tables and figures by section, in the order of `reports.numbering`; those of one place keep their order."""
+    """Return tables and figures by section, in the order of `reports.numbering`; those with the same position keep their order."""
     ordered = sorted(items, key=lambda item: place_of(item.name))
-    found = {
+    by_section = {
         section: [item for item in ordered if place_of(item.name)[0] == place] for place, section in enumerate(SECTIONS)
     }
-    return {section: of_section for section, of_section in found.items() if of_section or section in _ALWAYS}
+    return {section: shown for section, shown in by_section.items() if shown or section in _ALWAYS_SHOWN}
 
 
 def render_paper(items: Sequence[Item], provenance: tuple[str, str], facts: Mapping[str, Any]) -> str:
@@ -59,9 +59,9 @@ def render_paper(items: Sequence[Item], provenance: tuple[str, str], facts: Mapp
 
     Args:
         items: Tables and figures.
-        provenance: The number of the last table, and the table as LaTeX.
-        facts: title, study, synthetic, and lists of plain text: abstract (sentences), datasets, models, reproduction, provenance
-            (sentences).
+        provenance: The number of the table of provenance, and the table as LaTeX.
+        facts: The plain texts title, study and models; synthetic, whether the data is; and the lists of plain texts abstract, datasets,
+            reproduction and provenance.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),

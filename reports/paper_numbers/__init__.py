@@ -17,8 +17,8 @@ _WEIGHTINGS = {"MoCo": "moco", "Aligned-MTL": "aligned_mtl", "STCH": "stch", "DB
 # Names of the datasets in Tables V and VI.
 DATASETS = {"mtlesd": "MTLESD", "mtlendovis": "MTLEndovis"}
 _ROBUST_COLUMNS = dict(zip(PAPER_ROBUST_MODELS, ("resnet101_dselect_k", "resnet101_mmoe", "endoarss"), strict=True))
-# Columns of the paper's tables that have other names here.
-_OURS = {"f_score": MACRO_F1, "accuracy_std": ACCURACY_SPREAD, "miou_std": MIOU_SPREAD}
+# Names of metrics in this project, by their column in the paper's tables.
+_METRIC_OF_COLUMN = {"f_score": MACRO_F1, "accuracy_std": ACCURACY_SPREAD, "miou_std": MIOU_SPREAD}
 KEY = ["backbone", "architecture", "weighting"]
 
 
@@ -28,14 +28,14 @@ def paper_datasets() -> pd.DataFrame:
 
 
 def paper_scores(dataset: str) -> pd.DataFrame | None:
-    """Return Tables II to IV: accuracy, macro_f1, miou, dice, hd and ssim by backbone, architecture and weighting.
+    """Return Table II, III or IV: accuracy, macro_f1, miou, dice, hd and ssim by backbone, architecture and weighting.
 
-    The names are those of this project. Return None for a dataset that is not in the paper.
+    Metrics and components have their names in this project. Return None for a dataset that is not in the paper.
     """
     path = _FOLDER / f"{table_of_dataset(dataset)}.csv"
     if not path.is_file():
         return None
-    table = pd.read_csv(path).rename(columns=_OURS)
+    table = pd.read_csv(path).rename(columns=_METRIC_OF_COLUMN)
     single = table["architecture"] == "single_task"
     table["architecture"] = table["weighting"].where(single, table["architecture"]).replace(_SINGLE | _ARCHITECTURES)
     table["weighting"] = table["weighting"].mask(single, "equal").replace(_WEIGHTINGS)
@@ -49,7 +49,7 @@ def paper_ablation() -> pd.DataFrame:
     The paper's caption names DB-MTL for all rows, but the rows with SMA on MTLEndovis are those of Table III with STCH.
     """
     table = pd.read_csv(_FOLDER / "table5_ablation.csv")
-    table = table.rename(columns=_OURS)
+    table = table.rename(columns=_METRIC_OF_COLUMN)
     table["dataset"] = table["dataset"].replace({title: name for name, title in DATASETS.items()})
     table["backbone"] = table["dinov2"].map({0: "resnet", 1: "dinov2"}).mask(table["sma"] == 1, "endoarss")
     table["architecture"] = table["tesla"].map({0: "mmoe", 1: "tesla"})
@@ -61,9 +61,9 @@ def paper_ablation() -> pd.DataFrame:
 def paper_ranks() -> pd.DataFrame:
     """Return Table VI: scores of EndoARSS with TESLA by dataset, rank and weighting.
 
-    The weightings are known from the rows of rank 4, which equal rows of Table II with DB-MTL and of Table III with STCH.
+    The table does not name the weightings. Its rows of rank 4 equal the row of DB-MTL in Table II and that of STCH in Table III.
     """
-    table = pd.read_csv(_FOLDER / "table6_rank.csv").rename(columns=_OURS)
+    table = pd.read_csv(_FOLDER / "table6_rank.csv").rename(columns=_METRIC_OF_COLUMN)
     table["dataset"] = table["dataset"].replace({title: name for name, title in DATASETS.items()})
     table["weighting"] = table["dataset"].map({"mtlesd": "db_mtl", "mtlendovis": "stch"})
     return table.set_index(["dataset", "rank", "weighting"])
@@ -72,5 +72,5 @@ def paper_ranks() -> pd.DataFrame:
 def paper_robustness() -> pd.DataFrame:
     """Return Table VII by corruption ("mean" is the last row), with columns (metric, backbone, architecture, weighting)."""
     table = pd.read_csv(_FOLDER / "table7_robustness.csv").set_index("corruption")
-    found = {(metric, *model): table[f"{metric}_{name}"] for metric in MAIN for model, name in _ROBUST_COLUMNS.items()}
-    return pd.DataFrame(found)
+    models = _ROBUST_COLUMNS.items()
+    return pd.DataFrame({(metric, *model): table[f"{metric}_{name}"] for metric in MAIN for model, name in models})

@@ -1,4 +1,4 @@
-"""Numbers with their intervals, as readers see them; intervals end at the limits of what the number can be."""
+"""Numbers with their intervals, as readers see them; intervals are clipped to the possible range of the number."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-# Limits of a share in percent, of the difference of two shares in percentage points, of a number that is not negative, and of any number.
+# Lowest and highest value of a share (percent), of a difference of shares (percentage points), of a ratio, and of any number.
 SHARE, SHARE_DIFFERENCE, POSITIVE, ANY = (0.0, 100.0), (-100.0, 100.0), (0.0, np.inf), (-np.inf, np.inf)
 
-# Quantities of the robustness summary; rPC and retention may exceed 100 %, relative corruption errors may have any sign.
+# Quantities of the robustness summary that are not limited to 0 to 100 %: rPC and retention may exceed 100 %, relative corruption errors
+# may have any sign.
 _LIMITS = dict.fromkeys(("rPC", "category_rPC", "retention", "retention_area", "CE", "mCE"), POSITIVE) | dict.fromkeys(
     ("relative_CE", "relative_mCE"), ANY
 )
@@ -22,7 +23,7 @@ def limits_of(quantity: str) -> tuple[float, float]:
 
 
 def clipped(ends: NDArray[np.float64], limits: tuple[float, float]) -> NDArray[np.float64]:
-    """Return the ends of intervals, clipped to what the number can be; NaN stays NaN."""
+    """Return the ends of intervals, clipped to the lowest and the highest possible value; NaN stays NaN."""
     return np.clip(ends, *limits)
 
 
@@ -51,14 +52,14 @@ def with_brackets(
     return f"{shown} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
 
 
-def with_units(dataset: str, over: Mapping[str, str]) -> str:
+def with_sequences(dataset: str, interval_over: Mapping[str, str]) -> str:
     """Return a dataset with the number of its sequences or images, such as "MTLEndovis, 14 sequences".
 
     Args:
         dataset: Title of the dataset.
-        over: By dataset, what its intervals are computed over, in words.
+        interval_over: By dataset, the sequences and images that its intervals are computed over, in words.
 
     Returns:
         The text.
     """
-    return f"{dataset}, {over[dataset]}" if over.get(dataset) else dataset
+    return f"{dataset}, {interval_over[dataset]}" if interval_over.get(dataset) else dataset

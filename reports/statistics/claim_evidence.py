@@ -20,7 +20,8 @@ class Evidence:
     Attributes:
         metric: Name of the metric.
         compared: The two sides of the difference, in words.
-        gaps: Score of each model minus the score of each other model, [model][other]; a single number for a claim about one difference.
+        gaps: [model][other]: the score of each model that the claim says is better, minus the score of each other model. A claim about a
+            mean difference has one gap.
         pairs: Number of pairs of models that were compared.
     """
 
@@ -36,17 +37,17 @@ class Evidence:
 
     @property
     def variation(self) -> Variation:
-        """Return what the rows of the differences leave out."""
+        """Return the units and trainings that the rows of `varied` leave out."""
         return self.gaps[0][0].variation
 
     @property
     def seeds(self) -> int:
-        """Return the smallest number of trainings of a model."""
+        """Return the smallest number of seeds of a model."""
         return min(gap.seeds for line in self.gaps for gap in line)
 
     @property
-    def of_images(self) -> bool:
-        """Return whether the metric is computed on test images; cosines of gradients come from trainings alone."""
+    def uses_images(self) -> bool:
+        """Return whether the metric is computed on test images; cosines of gradients are computed in training."""
         return self.metric != COSINE
 
 
@@ -62,7 +63,7 @@ def evidence(metric: str, compared: str, better: Sequence[Score], worse: Sequenc
     Returns:
         The evidence.
     """
-    gaps = [[one.minus(other) for other in worse] for one in better]
+    gaps = [[score.minus(other) for other in worse] for score in better]
     return Evidence(metric, compared, gaps, len(better) * len(worse))
 
 
@@ -73,7 +74,7 @@ class Claim:
     Attributes:
         name: The claim in one sentence.
         needs: What a study must contain to test it, in words.
-        find: Function that yields the evidence from the scores of a dataset and its name.
+        find: Function that takes the scores on a dataset and the name of the dataset, and yields the evidence for or against the claim.
     """
 
     name: str
@@ -82,17 +83,17 @@ class Claim:
 
 
 def _pairs(scores: Scores, better: Mapping[str, str], worse: Mapping[str, str]) -> list[tuple[Model, Model]]:
-    """Return pairs of models: one with the values `better`, and the one that differs from it only by the values `worse`."""
-    found = []
+    """Return pairs of models that differ only in some components: these are `better` in one model, `worse` in the other."""
+    pairs = []
     for model in scores:
         if all(getattr(model, key) == value for key, value in better.items()):
             other = replace(model, **worse)  # type: ignore[arg-type] # keys are names of text fields
             if other in scores and other != model:
-                found.append((model, other))
-    return sorted(found)
+                pairs.append((model, other))
+    return sorted(pairs)
 
 
-def _matched(
+def _mean_difference(
     better: Mapping[str, str], worse: Mapping[str, str], compared: str, metrics: Sequence[str] = MAIN
 ) -> Callable[[Scores, str], Iterator[Evidence]]:
     """Return a function that yields the mean difference over all pairs of models that differ in one component only."""
@@ -101,45 +102,45 @@ def _matched(
         for metric in metrics:
             pairs = [p for p in _pairs(scores, better, worse) if all(metric in scores[model] for model in p)]
             if pairs:
-                gaps = [scores[one][metric].minus(scores[other][metric]) for one, other in pairs]
+                gaps = [scores[model][metric].minus(scores[other][metric]) for model, other in pairs]
                 yield Evidence(metric, compared, [[mean_score(gaps)]], len(pairs))
 
     return find
 
 
 def _best_of_all(scores: Scores, _: str, prefix: str = "") -> Iterator[Evidence]:
-    """Yield the difference of the best EndoARSS TESLA model, over weightings, to the best other model."""
+    """Yield the best score of EndoARSS with TESLA, of all weightings, minus the best score of the other models."""
     for metric in (f"{prefix}{name}" for name in MAIN):
-        ours: list[Score] = []
+        endoarss: list[Score] = []
         others: list[Score] = []
-        for model, found in scores.items():
-            if metric in found:
-                own = (model.backbone, model.architecture) == ("endoarss", "tesla")
-                (ours if own else others).append(found[metric])
-        if ours and others:
-            yield evidence(metric, "the best EndoARSS TESLA - the best other model", ours, others)
+        for model, by_metric in scores.items():
+            if metric in by_metric:
+                is_endoarss = (model.backbone, model.architecture) == ("endoarss", "tesla")
+                (endoarss if is_endoarss else others).append(by_metric[metric])
+        if endoarss and others:
+            yield evidence(metric, "the best EndoARSS TESLA - the best other model", endoarss, others)
 
 
 def _multi_task(scores: Scores, _: str) -> Iterator[Evidence]:
-    """Yield the difference of the multi-task DINOv2 models to the DINOv2 model that only segments."""
+    """Yield the mean mIoU of multi-task DINOv2 models minus that of the DINOv2 model that only segments."""
     singles = [s[MIOU] for m, s in scores.items() if m.architecture == "single_segmentation" and m.backbone == "dinov2"]
-    several = [s[MIOU] for m, s in scores.items() if m.multi_task and m.backbone == "dinov2" and MIOU in s]
-    if singles and several:
-        gap = mean_score(several).minus(mean_score(singles))
-        yield Evidence(MIOU, "DINOv2, mean of multi-task - segmentation only", [[gap]], len(several))
+    multi_task = [s[MIOU] for m, s in scores.items() if m.multi_task and m.backbone == "dinov2" and MIOU in s]
+    if singles and multi_task:
+        gap = mean_score(multi_task).minus(mean_score(singles))
+        yield Evidence(MIOU, "DINOv2, mean of multi-task - segmentation only", [[gap]], len(multi_task))
 
 
 def _gradients(scores: Scores, dataset: str) -> Iterator[Evidence]:
-    """Yield the difference of the gradients' cosine under TESLA to that under each other architecture."""
+    """Yield the cosine between the tasks' gradients under TESLA minus that under each other architecture."""
     for architecture in ("mmoe", "dselect_k"):
         compared = f"TESLA - {KNOWN_LABELS.architecture(architecture)}"
-        yield from _matched({"architecture": "tesla"}, {"architecture": architecture}, compared, [COSINE])(
+        yield from _mean_difference({"architecture": "tesla"}, {"architecture": architecture}, compared, [COSINE])(
             scores, dataset
         )
 
 
 def _best_rank(scores: Scores, dataset: str) -> Iterator[Evidence]:
-    """Yield the difference of rank 4 to the best other rank, for the model of the paper's table."""
+    """Yield the score of rank 4 minus the best score of the other ranks, for the model of the paper's table."""
     weighting = weighting_of_ranks(dataset)
     for metric in MAIN if weighting else ():
         model = Model("endoarss", "tesla", weighting, BEST_RANK)
@@ -154,15 +155,15 @@ def _best_rank(scores: Scores, dataset: str) -> Iterator[Evidence]:
 
 
 def _robust(scores: Scores, dataset: str) -> Iterator[Evidence]:
-    """Yield the difference of EndoARSS TESLA to the best other model in the mean over corruptions and severities."""
+    """Yield the difference of `_best_of_all` in the mean over corruptions and severities."""
     return _best_of_all(scores, dataset, MPC)
 
 
 RANK_CLAIM = "Rank 4 is the best rank"
-_DINOV2 = _matched({"backbone": "dinov2"}, {"backbone": "resnet"}, "DINOv2 - ResNet")
-_SMA = _matched({"backbone": "endoarss"}, {"backbone": "dinov2"}, "with SMA - without")
-_OVER_MMOE = _matched({"architecture": "tesla"}, {"architecture": "mmoe"}, "TESLA - MMoE")
-_OVER_DSELECT = _matched({"architecture": "tesla"}, {"architecture": "dselect_k"}, "TESLA - DSelect-k")
+_DINOV2 = _mean_difference({"backbone": "dinov2"}, {"backbone": "resnet"}, "DINOv2 - ResNet")
+_SMA = _mean_difference({"backbone": "endoarss"}, {"backbone": "dinov2"}, "with SMA - without")
+_OVER_MMOE = _mean_difference({"architecture": "tesla"}, {"architecture": "mmoe"}, "TESLA - MMoE")
+_OVER_DSELECT = _mean_difference({"architecture": "tesla"}, {"architecture": "dselect_k"}, "TESLA - DSelect-k")
 CLAIMS: Sequence[Claim] = (
     Claim("EndoARSS is best on each dataset", "EndoARSS with TESLA, and another model", _best_of_all),
     Claim("TESLA is better than MMoE", "two cells that differ in TESLA and MMoE alone", _OVER_MMOE),

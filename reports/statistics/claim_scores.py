@@ -1,4 +1,4 @@
-"""The scores that claims are tested on: varied values by model and metric."""
+"""The scores that the paper's claims are tested on: varied values by model and metric."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from reports.statistics.comparison import VariedScores
 from reports.statistics.variation import MIN_SEEDS, Array, Variation
 
 BEST_RANK = 4
+"""Rank of the adapters that is best according to the paper."""
 COSINE = "cosine"
+"""Name of the metric: cosine between the tasks' gradients."""
 MPC = "mPC "
+"""Beginning of the names of means over corruptions and severities."""
 
 
 @dataclass(frozen=True, order=True)
@@ -41,8 +44,8 @@ class Score:
 
     Attributes:
         varied: Array (R,), the estimate first.
-        variation: What its rows leave out.
-        seeds: Number of trainings it is the mean of; of a difference the smaller number.
+        variation: The units and trainings that the other rows of `varied` leave out.
+        seeds: Number of seeds that the score is the mean over; for a difference, the smaller number of both scores.
     """
 
     varied: Array
@@ -82,26 +85,26 @@ def mean_score(scores: Sequence[Score]) -> Score:
     return replace(scores[0], varied=varied, seeds=min(score.seeds for score in scores))
 
 
-def scores_of(found: VariedScores, label: str, prefix: str = "") -> dict[str, Score]:
+def scores_of(models: VariedScores, label: str, prefix: str = "") -> dict[str, Score]:
     """Return the scores of one model by metric.
 
     Args:
-        found: Scores of the models of a dataset.
+        models: Scores of the models of a dataset.
         label: Label of the model.
         prefix: Text before the name of each metric.
 
     Returns:
         Scores by metric.
     """
-    scores = found.scores[label].items()
-    return {f"{prefix}{name}": Score(varied, found.variation, found.seeds[label]) for name, varied in scores}
+    scores = models.scores[label].items()
+    return {f"{prefix}{name}": Score(varied, models.variation, models.seeds[label]) for name, varied in scores}
 
 
 def cosine_scores(cosines: Mapping[Model, Sequence[float]]) -> dict[Model, Score]:
     """Return the cosine between the tasks' gradients of each model.
 
     Args:
-        cosines: By model, one mean over epochs per training; epochs of a training are not independent.
+        cosines: By model, one value per training: the mean over its epochs, because epochs of a training are not independent.
 
     Returns:
         Scores by model.
@@ -123,22 +126,22 @@ def paper_claim_scores(dataset: str) -> Scores:
     Returns:
         Scores by model and metric.
     """
-    found: dict[Model, dict[str, Score]] = {}
+    by_model: dict[Model, dict[str, Score]] = {}
     table = paper_scores(dataset)
     if table is not None:
         for (backbone, architecture, weighting), row in table.iterrows():
             scores = {m: _constant(row[m] / metrics_by_name()[m].scale) for m in MAIN if pd.notna(row[m])}
-            found[Model(backbone, architecture, weighting, BEST_RANK)] = scores
-    for (of, rank, weighting), row in paper_ranks().iterrows():
-        if of == dataset:
+            by_model[Model(backbone, architecture, weighting, BEST_RANK)] = scores
+    for (of_dataset, rank, weighting), row in paper_ranks().iterrows():
+        if of_dataset == dataset:
             model = Model("endoarss", "tesla", weighting, int(rank))
-            found.setdefault(model, {metric: _constant(row[metric] / 100) for metric in MAIN})
+            by_model.setdefault(model, {metric: _constant(row[metric] / 100) for metric in MAIN})
     if dataset == PAPER_ROBUSTNESS:
         means = paper_robustness().loc["mean"]
         for name in PAPER_ROBUST_MODELS:
             for metric in MAIN:
-                found[Model(*name, BEST_RANK)][f"{MPC}{metric}"] = _constant(means[metric, *name] / 100)
-    return found
+                by_model[Model(*name, BEST_RANK)][f"{MPC}{metric}"] = _constant(means[metric, *name] / 100)
+    return by_model
 
 
 @cache
@@ -151,7 +154,7 @@ def weighting_of_ranks(dataset: str) -> str:
     Returns:
         The weighting, "" if the paper compares no ranks on it.
     """
-    return next((str(weighting) for of, _, weighting in paper_ranks().index if of == dataset), "")
+    return next((str(weighting) for of_dataset, _, weighting in paper_ranks().index if of_dataset == dataset), "")
 
 
 def _constant(value: float) -> Score:

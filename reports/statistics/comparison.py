@@ -1,7 +1,7 @@
 """Comparison of models on clean images: every score with its interval, paired differences, and ranks.
 
-In each replicate the same sequence is left out for all models of a dataset (`reports.statistics.variation`), so a difference has its own
-interval: the intervals of two scores may overlap although that of their difference excludes zero.
+Each replicate leaves out the same sequence for all models of a dataset (`reports.statistics.variation`). A difference therefore has its
+own interval, which may exclude zero although the intervals of the two scores overlap.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from reports.statistics.variation import (
     score_interval,
 )
 
-AS_THEY_ARE = Grid((), (), ())
+CLEAN_ONLY = Grid((), (), ())
 
 SCORE_COLUMNS = ["dataset", "metric", "model", "value", "low", "high", "rank", "rank_low", "rank_high"]
 SCORE_COLUMNS += ["to_best", "to_best_low", "to_best_high", "best", "seeds", "interval_over"]
@@ -48,17 +48,17 @@ class VariedScores:
 
     Attributes:
         scores: By model and metric, an array (R,), the estimate first.
-        variation: What the rows of these arrays leave out.
-        units: The sequences or images, in words.
-        seeds: By model, the number of trainings that its scores are the mean of.
-        of_sequences: Whether the sequence of every image is known.
+        variation: The units and trainings that the other rows of these arrays leave out.
+        interval_over: The number of sequences and images that intervals are computed over, in words.
+        seeds: By model, its number of seeds; its scores are means over the trainings with these seeds.
+        sequences_known: Whether the sequence of every image is known.
     """
 
     scores: Mapping[str, Mapping[str, Array]]
     variation: Variation
-    units: str
+    interval_over: str
     seeds: Mapping[str, int]
-    of_sequences: bool
+    sequences_known: bool
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Comparison:
     `low` and `high` are the ends of an interval, NaN if there is none.
 
     Attributes:
-        scores: `SCORE_COLUMNS`, one row per model and metric. Rank 1 is the best; equal scores share the better rank; the interval of a
-            rank counts the models that are significantly better or worse. `to_best` is the score minus that of the best model; its
-            interval does not assume that the model in `best` is truly the best.
+        scores: `SCORE_COLUMNS`, one row per model and metric. Rank 1 is the best, and equal scores share the better rank. The interval
+            of a rank counts the models that are significantly better or worse. `to_best` is the score minus the score of the best
+            model; its interval does not assume that the model in `best` is truly the best.
         pairs: `PAIR_COLUMNS`, one row per pair of models; `difference` is model minus other, `p` is not adjusted for other pairs.
         intervals: One sentence per dataset that says what its intervals are computed over.
     """
@@ -99,8 +99,8 @@ def vary_scores(models: Sequence[EvaluatedModel]) -> VariedScores:
     images = images_of(models)
     variation, scores = variation_of(models, images), {}
     for model in models:
-        found = score_model(model, AS_THEY_ARE, images, shown_metrics(Shown.COMPARED))
-        scores[model.label] = {m: variation.vary(runs[:, :, 0], model.varies_with) for m, runs in found.items()}
+        by_metric = score_model(model, CLEAN_ONLY, images, shown_metrics(Shown.COMPARED))
+        scores[model.label] = {m: variation.vary(runs[:, :, 0], model.training_group) for m, runs in by_metric.items()}
     return _varied(scores, variation, images, models)
 
 
@@ -111,7 +111,7 @@ def _varied(
     models: Sequence[EvaluatedModel],
 ) -> VariedScores:
     seeds = {model.label: len(model.runs) for model in models}
-    return VariedScores(scores, variation, images.units(), seeds, images.sequences == len(images.starts))
+    return VariedScores(scores, variation, images.in_words(), seeds, images.sequences == len(images.starts))
 
 
 def vary_mpc(models: Sequence[EvaluatedModel]) -> VariedScores:
@@ -130,8 +130,8 @@ def vary_mpc(models: Sequence[EvaluatedModel]) -> VariedScores:
     variation, scores = variation_of(models, images), {}
     metrics = {name: metric for name, metric in metrics_by_name().items() if name in MAIN}
     for model in models:
-        found = score_model(model, grid, images, metrics)
-        varied = {metric: variation.vary(runs, model.varies_with) for metric, runs in found.items()}
+        by_metric = score_model(model, grid, images, metrics)
+        varied = {metric: variation.vary(runs, model.training_group) for metric, runs in by_metric.items()}
         scores[model.label] = {metric: grid.parts(values)[1].mean(axis=(1, 2)) for metric, values in varied.items()}
     return _varied(scores, variation, images, models)
 
@@ -164,70 +164,76 @@ def compare_scores(varied: Mapping[str, VariedScores]) -> Comparison:
     scores: list[tuple[Any, ...]] = []
     pairs: list[tuple[Any, ...]] = []
     intervals = []
-    for dataset, found in varied.items():
-        intervals.append(note_of_intervals(dataset, found.units, found.variation))
+    for dataset, models in varied.items():
+        intervals.append(note_of_intervals(dataset, models.interval_over, models.variation))
         for metric in shown_metrics(Shown.COMPARED):
-            of_metric = {label: by_metric[metric] for label, by_metric in found.scores.items() if metric in by_metric}
+            of_metric = {label: by_metric[metric] for label, by_metric in models.scores.items() if metric in by_metric}
             known = {label: values for label, values in of_metric.items() if not np.isnan(values[0])}
             if known:
-                panel = _Panel(dataset, metric, list(known), np.stack(list(known.values()), axis=1), found)
-                scores += panel.score_rows()
-                pairs += panel.pair_rows()
+                compared = _ComparedScores(dataset, metric, list(known), np.stack(list(known.values()), axis=1), models)
+                scores += compared.score_rows()
+                pairs += compared.pair_rows()
     return Comparison(
         pd.DataFrame(scores, columns=SCORE_COLUMNS), pd.DataFrame(pairs, columns=PAIR_COLUMNS), tuple(intervals)
     )
 
 
 @dataclass(frozen=True)
-class _Panel:
+class _ComparedScores:
     """The scores of the models of a dataset in one metric, an array (R, models)."""
 
     dataset: str
     metric: str
     labels: list[str]
     scores: Array
-    of: VariedScores
+    all_scores: VariedScores
 
     def score_rows(self) -> list[tuple[Any, ...]]:
-        about = metrics_by_name()[self.metric]
-        sign = 1 if about.higher_is_better else -1
-        # Scores are rounded, so that the order of summation does not decide between equal ones.
+        metric = metrics_by_name()[self.metric]
+        sign = 1 if metric.higher_is_better else -1
+        # Scores are rounded, so that equal scores stay equal whatever the order of summation.
         values = np.round(sign * self.scores, 12)
         best = int(values[0].argmax())
-        low, high = score_interval(self.scores, self.of.variation, 1.0 if about.unit == PERCENT else np.inf)
+        low, high = score_interval(self.scores, self.all_scores.variation, 1.0 if metric.unit == PERCENT else np.inf)
         rows = []
         for i, label in enumerate(self.labels):
             score = (float(self.scores[0, i]), float(low[i]), float(high[i]))
             ranks = (1 + int((values[0] > values[0, i]).sum()), *self._ranks(values, i))
             to_best = (float(self.scores[0, i] - self.scores[0, best]), *self._to_best(values, i, sign))
-            over = (self.labels[best], self.of.seeds[label], self.of.units)
-            rows.append((self.dataset, self.metric, label, *score, *ranks, *to_best, *over))
+            facts = (self.labels[best], self.all_scores.seeds[label], self.all_scores.interval_over)
+            rows.append((self.dataset, self.metric, label, *score, *ranks, *to_best, *facts))
         return rows
 
     def _to_best(self, values: Array, i: int, sign: int) -> tuple[float, float]:
-        """Return the interval of a score minus that of the best model, which may be the model itself: at most 0 towards better."""
+        """Return the interval of a score minus the best score; no end is better than 0, because the model itself may be the best."""
         others = np.delete(values, i, axis=1)
         if not others.size:
-            return (0.0, 0.0) if self.of.variation.units else (np.nan, np.nan)
-        gap = gap_of_best(values[:, [i], None] - others[:, None], self.of.variation)
+            return (0.0, 0.0) if self.all_scores.variation.units else (np.nan, np.nan)
+        gap = gap_of_best(values[:, [i], None] - others[:, None], self.all_scores.variation)
         ends = sorted(sign * np.minimum([gap.low, gap.high], 0.0))
         return float(ends[0]), float(ends[1])
 
     def _ranks(self, values: Array, i: int) -> tuple[float, float]:
         """Return the best and worst rank of a model, given how many others are significantly better and worse."""
         others = np.delete(values, i, axis=1)
-        if not self.of.variation.units:
+        if not self.all_scores.variation.units:
             return np.nan, np.nan
         gaps = values[:, [i]] - others
-        sure = p_values(gaps, self.of.variation) < (1 - COVERAGE) / max(others.shape[1], 1)
-        return 1.0 + (sure & (gaps[0] < 0)).sum(), 1.0 + (~sure | (gaps[0] < 0)).sum()
+        significant = p_values(gaps, self.all_scores.variation) < (1 - COVERAGE) / max(others.shape[1], 1)
+        return 1.0 + (significant & (gaps[0] < 0)).sum(), 1.0 + (~significant | (gaps[0] < 0)).sum()
 
     def pair_rows(self) -> list[tuple[Any, ...]]:
         rows = []
-        for place, one in enumerate(self.labels[:-1]):
+        for place, label in enumerate(self.labels[:-1]):
             gaps = self.scores[:, [place]] - self.scores[:, place + 1 :]
-            numbers = zip(gaps[0], *interval(gaps, self.of.variation), p_values(gaps, self.of.variation), strict=True)
+            numbers = zip(
+                gaps[0],
+                *interval(gaps, self.all_scores.variation),
+                p_values(gaps, self.all_scores.variation),
+                strict=True,
+            )
             for other, of_pair in zip(self.labels[place + 1 :], numbers, strict=True):
-                seeds = min(self.of.seeds[one], self.of.seeds[other])
-                rows.append((self.dataset, self.metric, one, other, *map(float, of_pair), seeds, self.of.units))
+                seeds = min(self.all_scores.seeds[label], self.all_scores.seeds[other])
+                over = self.all_scores.interval_over
+                rows.append((self.dataset, self.metric, label, other, *map(float, of_pair), seeds, over))
         return rows

@@ -1,4 +1,4 @@
-"""Scores per condition from rows per image and condition, computed on all images and again without each sequence."""
+"""Scores of models under each condition, from rows per image and condition: on all images, and again without each sequence."""
 
 from __future__ import annotations
 
@@ -20,41 +20,42 @@ Condition = tuple[str, int, bool]  # corruption, severity, whether the masks wer
 CLEAN: Condition = ("", 0, True)
 KEYS = ["corruption", "severity", "mask_warped"]
 _ACTIVITIES = ("activity_true", "activity_predicted")
-# Counts (both, truth, predicted) of a label that a replicate lacks: its IoU is 1/2, and the counts are too small to change the accuracy.
-_UNKNOWN = (1e-9, 1.5e-9, 1.5e-9)
+# Counts (both, truth, predicted) of a label that a replicate lacks. They give an IoU of 1/2, and are too small to change the accuracy.
+_COUNTS_OF_LACKING_LABEL = (1e-9, 1.5e-9, 1.5e-9)
 
 
 @dataclass(frozen=True)
 class EvaluatedModel:
     """The predictions of a model on clean and, optionally, corrupted images; the model may come from a study or from elsewhere.
 
-    The rows of a run have one row per image and condition and these columns:
+    A run is one data frame per seed, with one row per image and condition and these columns:
       frame_id, sequence ("" if unknown), corruption ("" is clean), severity (0 is clean),
       mask_warped (False if pixels moved but the true mask did not),
       activity_true, activity_predicted (if the model predicts activities),
       both_<i>, truth_<i>, predicted_<i>: pixels of class i, 0 is the background (if the model predicts masks),
-      <name>_<i>: optional, a name of `MEASUREMENTS` in endoarss.metrics and the value of foreground class i, NaN if it is not defined.
+      <name>_<i> (optional): the measurement <name> of `MEASUREMENTS` in endoarss.metrics for foreground class i, NaN if undefined.
 
     Attributes:
         label: Name that readers see, unique within a dataset.
         dataset: Title of the test images.
-        runs: Per seed, the rows or their scores.
-        trainings: Name of its trainings, shared by models from the same trainings, such as merged models; "" stands for the label.
+        runs: The run of each seed, as rows or as scores.
+        trained_with: Name that models from the same trainings share, such as individual models and their merged models; "" if the model
+            shares its trainings with no other.
     """
 
     label: str
     dataset: str
     runs: Sequence[pd.DataFrame | ScoredRun]
-    trainings: str = ""
+    trained_with: str = ""
 
     @property
-    def varies_with(self) -> str:
-        """Return the name of its trainings."""
-        return self.trainings or self.label
+    def training_group(self) -> str:
+        """Return the name of the group of trainings, one per seed, that the model comes from."""
+        return self.trained_with or self.label
 
     @property
     def rows(self) -> list[pd.DataFrame]:
-        """Return the rows of each run; a scored run has only the rows that say what it was evaluated on."""
+        """Return the rows of each run; a scored run keeps only the rows that name its images and conditions."""
         return [run.rows if isinstance(run, ScoredRun) else run for run in self.runs]
 
     @property
@@ -87,7 +88,7 @@ class Grid:
         return [CLEAN, *((name, s, True) for name in self.corruptions for s in self.severities)]
 
     def conditions(self) -> list[Condition]:
-        """Return the conditions with moved masks, then those without; arrays of scores have this order."""
+        """Return the conditions with moved masks, then those with unmoved masks; arrays of scores have this order."""
         return [*self.moved_conditions(), *((name, s, False) for name in self.unmoved for s in self.severities)]
 
     def parts(self, scores: Array) -> tuple[Array, Array, Array]:
@@ -119,16 +120,15 @@ class Images:
     starts: NDArray[np.int64]
     sequences: int
 
-    def units(self) -> str:
-        """Return the number of units in words, such as "14 sequences and 1 image"."""
-        alone = len(self.starts) - self.sequences
-        names = [f"{n} {what}{'s' * (n > 1)}" for n, what in ((self.sequences, "sequence"), (alone, "image")) if n]
-        return " and ".join(names)
+    def in_words(self) -> str:
+        """Return the number of sequences and of images of unknown sequence in words, such as "14 sequences and 1 image"."""
+        counts = ((self.sequences, "sequence"), (len(self.starts) - self.sequences, "image"))
+        return " and ".join(f"{count} {noun}{'s' * (count > 1)}" for count, noun in counts if count)
 
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """The scores of a run, used in place of its rows when these are too many to hold in memory.
+    """The scores of a run, used in place of the rows of the run if these do not fit into memory.
 
     Attributes:
         label: Label of the model.
@@ -157,7 +157,7 @@ class ScoredRun:
             Scores by metric, (1 + U, conditions); NaN under conditions that this run lacks because its model predicts no masks.
 
         Raises:
-            ResultsError: If a sequence has other images here.
+            ResultsError: If this run has other images than `images`, or assigns them to other sequences.
         """
         if self.images.frame_ids != images.frame_ids or not np.array_equal(self.images.starts, images.starts):
             raise ResultsError(
@@ -175,7 +175,7 @@ def grid_of(models: Sequence[EvaluatedModel], order: Sequence[str]) -> Grid:
 
     Args:
         models: The models of one dataset.
-        order: Names of corruptions in the order of tables; corruptions that are not among them come last.
+        order: Names of corruptions in the order of tables; other corruptions come last.
 
     Returns:
         The conditions.
@@ -183,28 +183,28 @@ def grid_of(models: Sequence[EvaluatedModel], order: Sequence[str]) -> Grid:
     Raises:
         ResultsError: If a model lacks a column or a condition that another model has; the message names the model.
     """
-    found: dict[tuple[int, int], set[Condition]] = {}
+    conditions_of_run: dict[tuple[int, int], set[Condition]] = {}
     for i, model in enumerate(models):
         for j, run in enumerate(model.rows):
             _check_columns(model, run)
             rows = run[KEYS].drop_duplicates().itertuples(index=False)
-            found[i, j] = {(str(row[0]), int(row[1]), bool(row[2])) for row in rows}
-    everything = set().union(*found.values()) - {CLEAN}
-    names = {name for name, _, _ in everything}
+            conditions_of_run[i, j] = {(str(row[0]), int(row[1]), bool(row[2])) for row in rows}
+    corrupted = set().union(*conditions_of_run.values()) - {CLEAN}
+    names = {name for name, _, _ in corrupted}
     grid = Grid(
         tuple(sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))),
-        tuple(sorted({severity for _, severity, _ in everything})),
-        tuple(sorted({name for name, _, moved in everything if not moved})),
+        tuple(sorted({severity for _, severity, _ in corrupted})),
+        tuple(sorted({name for name, _, moved in corrupted if not moved})),
     )
-    if not everything:
-        raise ResultsError(f"{models[0].label} on {models[0].dataset}: no row is corrupted.")
-    for (i, _), conditions in found.items():
+    if not corrupted:
+        raise ResultsError(f"{models[0].label} on {models[0].dataset}: no row is corrupted. Evaluate its robustness.")
+    for (i, _), conditions in conditions_of_run.items():
         expected = grid.conditions() if models[i].gives_masks else grid.moved_conditions()
         for condition in expected:
             if condition not in conditions:
                 raise ResultsError(
-                    f"{models[i].label} on {models[i].dataset}: lacks {_say(condition)}; every model of a dataset needs each "
-                    "corruption at each severity, and the clean images. Evaluate its robustness again."
+                    f"{models[i].label} on {models[i].dataset}: lacks {_in_words(condition)}. Every model of a dataset needs "
+                    "each corruption at each severity, and the clean images. Evaluate its robustness again."
                 )
     return grid
 
@@ -213,12 +213,12 @@ def _check_columns(model: EvaluatedModel, run: pd.DataFrame) -> None:
     where = f"{model.label} on {model.dataset}"
     missing = [name for name in ("frame_id", "sequence", *KEYS) if name not in run]
     if missing:
-        raise ResultsError(f"{where}: its rows lack the column(s) {', '.join(missing)}.")
+        raise ResultsError(f"{where}: its rows lack the column(s) {', '.join(missing)}. Evaluate it again.")
     if not (model.predicts_activities or model.gives_masks):
-        raise ResultsError(f"{where}: its rows have neither activities nor masks.")
+        raise ResultsError(f"{where}: its rows have neither activities nor masks. Evaluate it again.")
 
 
-def _say(condition: Condition) -> str:
+def _in_words(condition: Condition) -> str:
     name, severity, moved = condition
     return (
         "the clean images"
@@ -240,29 +240,30 @@ def images_of(models: Sequence[EvaluatedModel]) -> Images:
         ResultsError: If the images or the ground truth of two models differ, or an image is in two sequences.
     """
     clean = [(model, _clean(run)) for model in models for run in model.rows]
-    first, expected = clean[0][0], {frame for frame, _ in clean[0][1]}
+    reference, expected = clean[0][0], {frame for frame, _ in clean[0][1]}
     for model, images in clean:
         frames = {frame for frame, _ in images}
         if frames != expected:
-            odd = min(frames ^ expected)
             raise ResultsError(
-                f"{first.label} and {model.label} on {first.dataset}: evaluated on different images, {odd!r} for one; a paired "
-                "comparison needs the same."
+                f"{reference.label} and {model.label} on {reference.dataset}: evaluated on different images: only one of them has "
+                f"{min(frames ^ expected)!r}. A paired comparison needs the same images. Evaluate both again."
             )
     _check_truth(models)
     sequence: dict[str, str] = {}
     for frame, name in (image for _, images in clean for image in images if image[1]):
         if sequence.setdefault(frame, name) != name:
-            raise ResultsError(f"{first.dataset}: the image {frame!r} is in two sequences.")
-    # Sorted, so that neither the order of rows nor that of models decides the order of sums.
+            raise ResultsError(
+                f"{reference.dataset}: the image {frame!r} is in two sequences. Evaluate the models again."
+            )
+    # Units are sorted, so that sums do not depend on the order of rows or of models.
     units = sorted((sequence.get(frame) is None, sequence.get(frame, frame), frame) for frame in expected)
     new = [i for i, unit in enumerate(units) if i == 0 or unit[:2] != units[i - 1][:2]]
     return Images(tuple(unit[2] for unit in units), np.array(new), len(set(sequence.values())))
 
 
 def _check_truth(models: Sequence[EvaluatedModel]) -> None:
-    """Raise unless all models have the same ground truth for each image, because scores are paired by image."""
-    first: dict[str, tuple[EvaluatedModel, NDArray[Any]]] = {}
+    """Raise an error if two models have different ground truth for an image, because scores are paired by image."""
+    known: dict[str, tuple[EvaluatedModel, NDArray[Any]]] = {}
     frames: list[Any] = []
     for model in models:
         for run in model.rows:
@@ -272,11 +273,11 @@ def _check_truth(models: Sequence[EvaluatedModel]) -> None:
             order = slice(None) if own == frames else _places(own, frames)
             for name in (str(n) for n in run if str(n).startswith("truth_") or n == "activity_true"):
                 truth = run[name].to_numpy()[clean][order]
-                one, expected = first.setdefault(name, (model, truth))
+                earlier, expected = known.setdefault(name, (model, truth))
                 for place in np.flatnonzero(expected != truth)[:1]:
                     raise ResultsError(
-                        f"{one.label} and {model.label} on {model.dataset}: {name} of the image {frames[place]!r} differs; they were "
-                        "measured against different ground truth. Evaluate both again."
+                        f"{earlier.label} and {model.label} on {model.dataset}: {name} of the image {frames[place]!r} differs, so they "
+                        "were evaluated with different ground truth. Evaluate both again."
                     )
 
 
@@ -288,7 +289,7 @@ def _clean(run: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def variation_of(models: Sequence[EvaluatedModel], images: Images) -> Variation:
-    """Return how the scores of a dataset vary: with each sequence, and with the trainings of models that have enough of them.
+    """Return how scores on a dataset vary: with each unit, and with each training of the models that have `MIN_SEEDS` seeds.
 
     Args:
         models: The models of one dataset.
@@ -301,9 +302,10 @@ def variation_of(models: Sequence[EvaluatedModel], images: Images) -> Variation:
         return Variation()
     seeds: dict[str, set[int]] = {}
     for model in models:
-        seeds.setdefault(model.varies_with, set()).add(len(model.runs))
+        seeds.setdefault(model.training_group, set()).add(len(model.runs))
     return Variation(
         len(images.starts),
+        # A group counts only if all its models have the same number of seeds.
         {name: count for name, (count, *others) in seeds.items() if count >= MIN_SEEDS and not others},
     )
 
@@ -318,11 +320,11 @@ def score_model(model: EvaluatedModel, grid: Grid, images: Images, metrics: Mapp
         metrics: The metrics to compute, by name.
 
     Returns:
-        By metric, an array (K, 1 + U, conditions) in the order of `Grid.conditions`; metrics that the rows do not allow are left out.
+        By metric, an array (K, 1 + U, conditions) in the order of `Grid.conditions`, for the metrics that the rows have columns for.
         Scores that do not depend on masks are NaN where masks were not moved, and so are scores without any class to measure.
 
     Raises:
-        ResultsError: If an image is missing or occurs twice under a condition, or a label or count is no whole number from 0.
+        ResultsError: If an image is missing or occurs twice under a condition, or a label or count is negative or no whole number.
     """
     runs = [
         run.of_grid(grid, images) if isinstance(run, ScoredRun) else _score_run(model, run, grid, images, metrics)
@@ -348,18 +350,18 @@ def score_run(model: EvaluatedModel, order: Sequence[str], metrics: Mapping[str,
     (rows,) = model.rows
     grid, images = grid_of([model], order), images_of([model])
     scores = {name: runs[0] for name, runs in score_model(model, grid, images, metrics).items()}
-    telling = (rows["corruption"] == "") | ~rows.duplicated(KEYS)
-    return ScoredRun(model.label, model.dataset, rows[telling].reset_index(drop=True), grid, images, scores)
+    saved = (rows["corruption"] == "") | ~rows.duplicated(KEYS)
+    return ScoredRun(model.label, model.dataset, rows[saved].reset_index(drop=True), grid, images, scores)
 
 
 def _score_run(
     model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Images, metrics: Mapping[str, Metric]
 ) -> dict[str, Array]:
     rows = _ordered(model, run, grid, images)
-    # Only what all runs of a model have is scored.
+    # Activities and masks are scored only if all runs of the model have them.
     texts = ("frame_id", "sequence", "corruption")
-    left_out = ("activity_",) * (not model.predicts_activities) + ("truth_",) * (not model.gives_masks)
-    names = [str(name) for name in rows if not str(name).startswith((*texts, *left_out))]
+    unscored = ("activity_",) * (not model.predicts_activities) + ("truth_",) * (not model.gives_masks)
+    names = [str(name) for name in rows if not str(name).startswith((*texts, *unscored))]
     columns = {name: rows[name].to_numpy().reshape(-1, len(images.frame_ids)) for name in names}
     classes = sum(1 for name in names if name.startswith("truth_"))
     activities = 1 + max(
@@ -370,7 +372,7 @@ def _score_run(
     except ValueError as error:
         where = f"{model.label} on {model.dataset}, its rows sorted by condition and image"
         raise ResultsError(f"{where}: {error} Evaluate it again.") from None
-    moved, whole = len(grid.moved_conditions()), len(grid.conditions())
+    moved, unmoved = len(grid.moved_conditions()), len(grid.conditions()) - len(grid.moved_conditions())
     scores: dict[str, Array] = {}
     for needs, values in of_images.items():
         counts = _sums_without_each(values, images)
@@ -380,35 +382,35 @@ def _score_run(
                 scores[name] = metric.whole(counts)
                 if metric.of_activities:
                     own = scores[name][:, :moved]
-                    scores[name] = np.pad(own, ((0, 0), (0, whole - moved)), constant_values=np.nan)
+                    scores[name] = np.pad(own, ((0, 0), (0, unmoved)), constant_values=np.nan)
     return {name: scores[name] for name in metrics if name in scores}
 
 
 def _sums_without_each(values: Array, images: Images) -> Array:
     """Return counts (conditions, images, k, L) summed over all images, then without each unit: (1 + U, conditions, k, L)."""
     of_units = np.moveaxis(np.add.reduceat(values, images.starts, axis=1), 1, 0).astype(np.float64)
-    whole = of_units.sum(axis=0, keepdims=True)
-    return np.concatenate([whole, whole - of_units]) if len(of_units) > 1 else whole
+    total = of_units.sum(axis=0, keepdims=True)
+    return np.concatenate([total, total - of_units]) if len(of_units) > 1 else total
 
 
 def hold_labels(counts: Array, needs: str) -> None:
     """Restore, in place, the labels that a replicate lacks because only the left-out unit has them.
 
-    Such a label counts with an IoU of 1/2 for every model, so that a difference that comes from one sequence alone stays uncertain; with
-    the label's IoU of all images it would look certain. Distances in pixels have no middle value and stay as they are on all images.
+    Such a label gets an IoU of 1/2 for every model, so that a difference that comes from one sequence alone stays uncertain. With the
+    label's IoU of all images, the difference would look certain. Distances have no middle value, and keep their value of all images.
 
     Args:
-        counts: Array (1 + U, conditions, k, L); its first row sums all units.
+        counts: Array (1 + U, conditions, k, L); its first row is the sum over all units.
         needs: Name of the counts, see `endoarss.metrics.counts`.
     """
-    whole, without = counts[:1], counts[1:]
+    total, without = counts[:1], counts[1:]
     if needs in (ACTIVITIES, PIXELS):
-        alone = (whole[:, :, 1] > 0) & (without[:, :, 1] == 0)
-        for row, count in enumerate(_UNKNOWN):
-            without[:, :, row][alone] = count
-    elif counts.shape[2] == len(_UNKNOWN):
-        alone = ((whole[:, :, 1:] > 0) & (without[:, :, 1:] == 0)).any(axis=2, keepdims=True)
-        np.copyto(without, whole, where=alone)
+        lacking = (total[:, :, 1] > 0) & (without[:, :, 1] == 0)
+        for row, count in enumerate(_COUNTS_OF_LACKING_LABEL):
+            without[:, :, row][lacking] = count
+    elif counts.shape[2] == len(_COUNTS_OF_LACKING_LABEL):
+        lacking = ((total[:, :, 1:] > 0) & (without[:, :, 1:] == 0)).any(axis=2, keepdims=True)
+        np.copyto(without, total, where=lacking)
 
 
 def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Images) -> pd.DataFrame:
@@ -421,7 +423,7 @@ def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Image
     for row in np.flatnonzero(frames < 0)[:1]:
         raise ResultsError(
             f"{model.label} on {model.dataset}: the image {run['frame_id'].iloc[row]!r} occurs under "
-            f"{_say(conditions[codes[row]])}, but not clean."
+            f"{_in_words(conditions[codes[row]])}, but not clean. Evaluate the model again."
         )
     places = codes * len(images.frame_ids) + frames
     times = np.bincount(places, minlength=len(conditions) * len(images.frame_ids))
@@ -429,12 +431,12 @@ def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Image
         condition, image = divmod(int(index), len(images.frame_ids))
         raise ResultsError(
             f"{model.label} on {model.dataset}: the image {images.frame_ids[image]!r} occurs {times[index]} times under "
-            f"{_say(conditions[condition])}; expected once."
+            f"{_in_words(conditions[condition])}; expected once. Evaluate the model again."
         )
     return run if (np.diff(places) > 0).all() else run.iloc[np.argsort(places)]
 
 
-def _places(expected: Sequence[Hashable], found: Iterable[Hashable]) -> NDArray[np.int64]:
-    """Return the position of each found item among the expected ones, -1 if it is none of them."""
-    places = {one: place for place, one in enumerate(expected)}
-    return np.array([places.get(one, -1) for one in found], np.int64)
+def _places(expected: Sequence[Hashable], items: Iterable[Hashable]) -> NDArray[np.int64]:
+    """Return the position of each item among the expected items, -1 if it is not among them."""
+    places = {item: place for place, item in enumerate(expected)}
+    return np.array([places.get(item, -1) for item in items], np.int64)

@@ -42,7 +42,7 @@ def pixel_confusion(rows: pd.DataFrame, classes: int) -> NDArray[np.int64]:
 
 
 def table_confusion(model: EvaluatedModel, classes: Sequence[str], activities: Sequence[str]) -> pd.DataFrame:
-    """Return the confusion matrices of a model, summed over seeds, as long rows without zeros.
+    """Return the confusion matrices of a model, summed over seeds, with one row per count that is not 0.
 
     Args:
         model: A model with rows of clean images.
@@ -53,14 +53,14 @@ def table_confusion(model: EvaluatedModel, classes: Sequence[str], activities: S
         Counts, indexed by the other columns of `COLUMNS`.
     """
     rows = pd.concat(model.runs, ignore_index=True)
-    found = []
+    counted = []
     if model.predicts_activities:
-        found.append(("activities (images)", activities, activity_confusion(rows, len(activities))))
+        counted.append(("activities (images)", activities, activity_confusion(rows, len(activities))))
     if "pixels_0_0" in rows:
-        found.append(("classes (pixels)", classes, pixel_confusion(rows, len(classes))))
+        counted.append(("classes (pixels)", classes, pixel_confusion(rows, len(classes))))
     long = [
         (model.dataset, model.label, task, names[i], names[j], int(counts[i, j]))
-        for task, names, counts in found
+        for task, names, counts in counted
         for i, j in zip(*np.nonzero(counts), strict=True)
     ]
     return pd.DataFrame(long, columns=COLUMNS).set_index(COLUMNS[:-1])

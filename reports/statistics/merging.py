@@ -24,17 +24,17 @@ INDEX = ["Dataset", "Backbone", "Model"]
 
 @dataclass(frozen=True)
 class ComparedModel:
-    """A model that the tables compare; one row of them.
+    """A model of a merging experiment; it has one row in the tables.
 
     Attributes:
         label: Name that readers see.
         merger: Merging method, "" for individual and jointly trained models.
         rank: Rank of Surgery, 0 without Surgery.
         clean: Predictions on clean images, one run per seed.
-        robust: Predictions under corruption, None if they were not evaluated.
+        robust: Predictions on clean and corrupted images, None if robustness was not evaluated.
         scores: By metric, the stored scores, one per seed.
         bias: By task, the mean L1 distance to the individual model's representations, one per seed.
-        coefficient: Coefficients that the merger selected, in words.
+        coefficient: The merging coefficients, in words.
         parameters: Number of parameters that Surgery adds.
     """
 
@@ -56,12 +56,12 @@ class MergingCase:
     Attributes:
         dataset: Title of the test images.
         backbone: Label of the backbone.
-        subjects: Individual models, merged models, then the jointly trained model, all with the same seeds, so that differences are paired.
+        models: Individual models, merged models, then the jointly trained model, all with the same seeds, so that differences are paired.
     """
 
     dataset: str
     backbone: str
-    subjects: Sequence[ComparedModel]
+    models: Sequence[ComparedModel]
 
 
 @dataclass(frozen=True)
@@ -69,20 +69,20 @@ class Merging:
     """The results of merging experiments that tables and figures show.
 
     Attributes:
-        rows: One row per model with `INDEX`, merger and rank; scores in percent or pixels, bias without unit, `<x>_low` and
-            `<x>_high` the ends of intervals.
-        said: Pairs of a rank and a sentence about the effect of Surgery of that rank.
+        rows: One row per model, with the columns of `INDEX`, merger and rank. Scores are in percent or pixels, bias has no unit, and
+            `<x>_low` and `<x>_high` are the ends of the interval of `<x>`.
+        surgery_effects: Sentences about the effect of Surgery, each with the rank of Surgery.
         intervals: Sentences that say what the intervals are computed over.
         same: Sentences that name merged models with the same predictions, whose rows are identical.
     """
 
     rows: pd.DataFrame
-    said: tuple[tuple[int, str], ...]
+    surgery_effects: tuple[tuple[int, str], ...]
     intervals: tuple[str, ...]
     same: tuple[str, ...] = ()
 
-    def words(self, rank: int) -> str:
-        """Return the sentences about Surgery of a rank.
+    def note_on_surgery(self, rank: int) -> str:
+        """Return the sentences about the effect of Surgery of one rank.
 
         Args:
             rank: The rank.
@@ -90,7 +90,7 @@ class Merging:
         Returns:
             The sentences as one text.
         """
-        return " ".join(sentence for of, sentence in self.said if of == rank)
+        return " ".join(sentence for of_rank, sentence in self.surgery_effects if of_rank == rank)
 
 
 def measure_merging(cases: Sequence[MergingCase]) -> Merging:
@@ -105,21 +105,21 @@ def measure_merging(cases: Sequence[MergingCase]) -> Merging:
     Raises:
         ResultsError: For the reasons of `vary_scores` and `vary_mpc`.
     """
-    frames, said, intervals, same = [], [], [], list[str]()
+    frames, effects, intervals, same = [], [], [], list[str]()
     for case in cases:
-        found = vary_scores([subject.clean for subject in case.subjects])
-        frame = pd.DataFrame([_row(case, subject, found) for subject in case.subjects])
-        robust = [subject.robust for subject in case.subjects if subject.robust is not None]
+        scores = vary_scores([model.clean for model in case.models])
+        frame = pd.DataFrame([_row(case, model, scores) for model in case.models])
+        robust = [model.robust for model in case.models if model.robust is not None]
         if robust:
             mpc = vary_mpc(robust).scores
             for metric in MAIN:
-                values = {label: 100 * scores[metric][0] for label, scores in mpc.items() if metric in scores}
+                values = {label: 100 * means[metric][0] for label, means in mpc.items() if metric in means}
                 frame[f"mpc_{metric}"] = frame["Model"].map(values)
         frames.append(frame)
         same += _identical(case)
-        said += _sentences(case, frame)
-        intervals.append(note_of_intervals(case.dataset, found.units, found.variation))
-    return Merging(pd.concat(frames, ignore_index=True), tuple(said), tuple(dict.fromkeys(intervals)), tuple(same))
+        effects += _surgery_effects(case, frame)
+        intervals.append(note_of_intervals(case.dataset, scores.interval_over, scores.variation))
+    return Merging(pd.concat(frames, ignore_index=True), tuple(effects), tuple(dict.fromkeys(intervals)), tuple(same))
 
 
 def _mean(scores: Mapping[str, Array]) -> Array:
@@ -127,98 +127,100 @@ def _mean(scores: Mapping[str, Array]) -> Array:
     return np.mean([scores[metric] for metric in MAIN], axis=0)
 
 
-def _row(case: MergingCase, subject: ComparedModel, found: VariedScores) -> dict[str, float | str | int]:
+def _row(case: MergingCase, model: ComparedModel, scores: VariedScores) -> dict[str, float | str | int]:
     row: dict[str, float | str | int] = {
         "Dataset": case.dataset,
         "Backbone": case.backbone,
-        "Model": subject.label,
-        "merger": subject.merger,
-        "rank": subject.rank,
+        "Model": model.label,
+        "merger": model.merger,
+        "rank": model.rank,
     }
     for metric, measure in shown_metrics(Shown.TABLES).items():
-        values = measure.scale * np.asarray(subject.scores.get(metric, [np.nan]), np.float64)
+        values = measure.scale * np.asarray(model.scores.get(metric, [np.nan]), np.float64)
         row[metric] = float(values.mean())
         if len(values) > 1:
             row[f"{metric}_std"] = float(values.std(ddof=1))
-    means = {label: _mean(scores) for label, scores in found.scores.items()}
-    own = means[subject.label]
-    row |= _with_ends("mean", own, found) | {"interval_over": found.units}
-    without = _model_of(case, subject.merger, 0)
-    if subject.rank and without is not None:
-        row |= _with_ends("surgery_gain", own - means[without.label], found)
+    means = {label: _mean(by_metric) for label, by_metric in scores.scores.items()}
+    own = means[model.label]
+    row |= _with_ends("mean", own, scores) | {"interval_over": scores.interval_over}
+    without = _model_of(case, model.merger, 0)
+    if model.rank and without is not None:
+        row |= _with_ends("surgery_gain", own - means[without.label], scores)
     joint = _model_of(case, "", 0, JOINT)
-    if subject.merger and joint is not None:
-        row |= _with_ends("to_joint", own - means[joint.label], found)
+    if model.merger and joint is not None:
+        row |= _with_ends("to_joint", own - means[joint.label], scores)
     individual = _model_of(case, "", 0, INDIVIDUAL)
-    if subject.merger and individual is not None:
-        row |= _with_ends("to_individual", own - means[individual.label], found)
-    row |= {f"bias_{task}": float(np.mean(of_seeds)) for task, of_seeds in subject.bias.items()}
-    if subject.bias:
-        bias = float(np.mean(list(subject.bias.values())))
+    if model.merger and individual is not None:
+        row |= _with_ends("to_individual", own - means[individual.label], scores)
+    row |= {f"bias_{task}": float(np.mean(of_seeds)) for task, of_seeds in model.bias.items()}
+    if model.bias:
+        bias = float(np.mean(list(model.bias.values())))
         row["bias"] = bias
-        if subject.rank and without is not None:
+        if model.rank and without is not None:
             row["bias_change"] = 100 * (bias / float(np.mean(list(without.bias.values()))) - 1)
-    row["coefficient"] = subject.coefficient
-    row["surgery_parameters"] = subject.parameters
+    row["coefficient"] = model.coefficient
+    row["surgery_parameters"] = model.parameters
     return row
 
 
-def _with_ends(name: str, varied: Array, of: VariedScores) -> dict[str, float]:
-    value, low, high = with_interval(100 * varied, of.variation)
+def _with_ends(name: str, varied: Array, scores: VariedScores) -> dict[str, float]:
+    value, low, high = with_interval(100 * varied, scores.variation)
     return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 def _model_of(case: MergingCase, merger: str, rank: int, label: str = "") -> ComparedModel | None:
     return next(
-        (s for s in case.subjects if (s.merger, s.rank) == (merger, rank) and s.label.startswith(label)),
+        (m for m in case.models if (m.merger, m.rank) == (merger, rank) and m.label.startswith(label)),
         None,
     )
 
 
-def _sentences(case: MergingCase, frame: pd.DataFrame) -> list[tuple[int, str]]:
+def _surgery_effects(case: MergingCase, frame: pd.DataFrame) -> list[tuple[int, str]]:
     """Return sentences on how Surgery of each rank changes bias and scores, and how far merged models are from joint training."""
     where = f"{case.dataset}, {case.backbone}: "
-    said = []
-    for rank, operated in frame[frame["rank"] > 0].groupby("rank", sort=False):
-        if "surgery_gain" not in operated or operated["surgery_gain"].isna().all():
-            continue  # no merger without it to compare with
-        gains = operated["surgery_gain"]
-        worse = operated[gains < -1e-9]
-        measured = "bias_change" in operated and operated["bias_change"].notna().any()
-        does = f"{where}Surgery of rank {rank}"
-        if measured:
-            of = "every merger" if len(operated) > 1 else str(operated["Model"].iloc[0])
-            does += f" cuts the bias of {of} by {_range(-operated['bias_change'], '.0f')} %"
+    effects = []
+    for rank, with_surgery in frame[frame["rank"] > 0].groupby("rank", sort=False):
+        if "surgery_gain" not in with_surgery or with_surgery["surgery_gain"].isna().all():
+            continue  # there is no merged model without Surgery to compare with
+        gains = with_surgery["surgery_gain"]
+        worse = with_surgery[gains < -1e-9]
+        has_bias = "bias_change" in with_surgery and with_surgery["bias_change"].notna().any()
+        effect = f"{where}Surgery of rank {rank}"
+        if has_bias:
+            whose = "every merger" if len(with_surgery) > 1 else str(with_surgery["Model"].iloc[0])
+            effect += f" cuts the bias of {whose} by {_range(-with_surgery['bias_change'], '.0f')} %"
         if worse.empty:
-            does += f"{' and' if measured else ''} lowers the mean of accuracy and mIoU of none"
-            does += f" ({_range(gains, '+.2f')} points; {_sure(operated, 'surgery_gain')})."
+            effect += f"{' and' if has_bias else ''} lowers the mean of accuracy and mIoU of no merger"
+            effect += f" ({_range(gains, '+.2f')} points; {_without_zero(with_surgery, 'surgery_gain')})."
         else:
-            does += f"{', BUT' if measured else ''} LOWERS the mean of accuracy and mIoU of {_listed(frame, worse)}."
-        sentences = [does]
-        if "to_joint" in operated and operated["to_joint"].notna().any():
-            far, sure = _range(operated["to_joint"], "+.2f"), _sure(operated, "to_joint")
-            sentences.append(f"{where}with it, merged models are {far} points from the jointly trained one ({sure}).")
-        sentences += [f"{where}{sentence}" for sentence in _under_corruption(frame, operated)]
-        said += [(int(str(rank)), sentence) for sentence in sentences]
-    return said
+            effect += f"{', BUT' if has_bias else ''} LOWERS the mean of accuracy and mIoU of {_listed(frame, worse)}."
+        sentences = [effect]
+        if "to_joint" in with_surgery and with_surgery["to_joint"].notna().any():
+            gap, intervals = _range(with_surgery["to_joint"], "+.2f"), _without_zero(with_surgery, "to_joint")
+            sentences.append(
+                f"{where}with Surgery, merged models differ from the jointly trained model by {gap} points ({intervals})."
+            )
+        sentences += [f"{where}{sentence}" for sentence in _under_corruption(frame, with_surgery)]
+        effects += [(int(str(rank)), sentence) for sentence in sentences]
+    return effects
 
 
 def _identical(case: MergingCase) -> list[str]:
     """Return a sentence per group of mergers whose models give the same predictions for every image and seed."""
     groups: list[list[ComparedModel]] = []
-    for subject in case.subjects:
-        if subject.merger and not subject.rank:
-            group = next((group for group in groups if _same_predictions(group[0], subject)), None)
+    for model in case.models:
+        if model.merger and not model.rank:
+            group = next((group for group in groups if _same_predictions(group[0], model)), None)
             if group is None:
-                groups.append([subject])
+                groups.append([model])
             else:
-                group.append(subject)
+                group.append(model)
     sentences = []
     for group in groups:
         if len(group) > 1:
             names = " and ".join(
-                f"{merged_label(s.merger)} (coefficient {s.coefficient})" if s.coefficient else merged_label(s.merger)
-                for s in group
+                f"{merged_label(m.merger)} (coefficient {m.coefficient})" if m.coefficient else merged_label(m.merger)
+                for m in group
             )
             sentences.append(
                 f"{case.dataset}, {case.backbone}: {names} are the same model here, because they give the same prediction for every "
@@ -227,28 +229,29 @@ def _identical(case: MergingCase) -> list[str]:
     return sentences
 
 
-def _same_predictions(one: ComparedModel, other: ComparedModel) -> bool:
-    runs, others = one.clean.rows, other.clean.rows
+def _same_predictions(model: ComparedModel, other: ComparedModel) -> bool:
+    runs, others = model.clean.rows, other.clean.rows
     return len(runs) == len(others) and all(a.equals(b) for a, b in zip(runs, others, strict=True))
 
 
-def _sure(rows: pd.DataFrame, name: str) -> str:
+def _without_zero(rows: pd.DataFrame, name: str) -> str:
     """Return in words how many intervals exclude 0."""
-    out = int(((rows[f"{name}_low"] > 0) | (rows[f"{name}_high"] < 0)).sum())
-    return f"{out} of {len(rows)} intervals exclude 0"
+    count = int(((rows[f"{name}_low"] > 0) | (rows[f"{name}_high"] < 0)).sum())
+    return f"{count} of {len(rows)} intervals exclude 0"
 
 
-def _under_corruption(frame: pd.DataFrame, operated: pd.DataFrame) -> list[str]:
-    """Return sentences on how Surgery changes the means over corruptions."""
+def _under_corruption(frame: pd.DataFrame, with_surgery: pd.DataFrame) -> list[str]:
+    """Return a sentence on how Surgery changes the means over corruptions, or nothing if these were not measured."""
     changes = []
     for metric in MAIN:
         name = f"mpc_{metric}"
-        if name in frame and operated[name].notna().any():
+        if name in frame and with_surgery[name].notna().any():
             without = frame[(frame["rank"] == 0) & (frame["merger"] != "")].set_index("merger")[name]
-            gains = pd.Series(operated[name].to_numpy() - without.reindex(operated["merger"]).to_numpy()).dropna()
+            scores = with_surgery.set_index("merger")[name]
+            gains = (scores - without.reindex(scores.index)).dropna()
             if len(gains):
                 changes.append(f"mPC of {metrics_by_name()[metric].title} by {_range(gains, '+.2f')} points")
-    return [f"it changes {' and '.join(changes)}."] if changes else []
+    return [f"Surgery changes {' and '.join(changes)}."] if changes else []
 
 
 def _range(values: pd.Series, form: str) -> str:
@@ -257,7 +260,7 @@ def _range(values: pd.Series, form: str) -> str:
 
 
 def _listed(frame: pd.DataFrame, worse: pd.DataFrame) -> str:
-    """Return the models that Surgery makes worse, by how much, and whether they were better than the individual models."""
+    """Return in words by how much Surgery makes models worse, and which of them were better than the individual models without it."""
     words = []
     for row in worse.to_dict("records"):
         gain = (row["surgery_gain"], row["surgery_gain_low"], row["surgery_gain_high"])
@@ -265,7 +268,7 @@ def _listed(frame: pd.DataFrame, worse: pd.DataFrame) -> str:
         without = frame[(frame["merger"] == row["merger"]) & (frame["rank"] == 0)].iloc[0]
         above = float(without.get("to_individual", np.nan))
         because = (
-            f", which without it was {above:+.2f} points from the individual models that Surgery pulls towards"
+            f"; without Surgery it is {above:+.2f} points from the individual models that Surgery pulls towards"
             if above >= 0
             else ""
         )
@@ -273,31 +276,31 @@ def _listed(frame: pd.DataFrame, worse: pd.DataFrame) -> str:
     return ", ".join(words)
 
 
-def table_merging(found: Merging, rank: int) -> pd.DataFrame:
-    """Return the table `merging` as data: individual models, each merger without Surgery and with one rank, and the joint model.
+def table_merging(merging: Merging, rank: int) -> pd.DataFrame:
+    """Return the table `merging` as data: individual models, each merger without and with Surgery, and the jointly trained model.
 
     Args:
-        found: The measured experiments.
+        merging: The measured experiments.
         rank: The rank of Surgery.
 
     Returns:
         The table, indexed by `INDEX`.
     """
-    rows = found.rows[found.rows["rank"].isin([0, rank])]
+    rows = merging.rows[merging.rows["rank"].isin([0, rank])]
     return rows.set_index(INDEX).rename(columns={"rank": "surgery_rank"}).dropna(axis=1, how="all")
 
 
-def readable_merging(found: Merging, rank: int) -> pd.DataFrame:
+def readable_merging(merging: Merging, rank: int) -> pd.DataFrame:
     """Return the table `merging` as readers see it.
 
     Args:
-        found: The measured experiments.
+        merging: The measured experiments.
         rank: The rank of Surgery.
 
     Returns:
         The table with readable heads.
     """
-    rows = found.rows[found.rows["rank"].isin([0, rank])]
+    rows = merging.rows[merging.rows["rank"].isin([0, rank])]
     names = [merged_label(m) if m else label for m, label in zip(rows["merger"], rows["Model"], strict=True)]
     surgery = [f"rank {r}" if r else "without" if m else "-" for m, r in zip(rows["merger"], rows["rank"], strict=True)]
     table = rows.assign(**{"Data": _trained_on(rows), "Model": names, "Surgery": surgery})
@@ -326,32 +329,32 @@ def _trained_on(rows: pd.DataFrame) -> list[str]:
     return [", ".join(texts) for texts in zip(*columns, strict=True)]
 
 
-def table_surgery_ranks(found: Merging) -> pd.DataFrame:
+def table_surgery_ranks(merging: Merging) -> pd.DataFrame:
     """Return the ablation of ranks as data: every merger without Surgery and with each rank in ascending order.
 
     Args:
-        found: The measured experiments.
+        merging: The measured experiments.
 
     Returns:
         The table, indexed by `INDEX`.
     """
-    rows = found.rows[found.rows["merger"] != ""]
+    rows = merging.rows[merging.rows["merger"] != ""]
     columns = ["merger", "rank", "surgery_parameters", *MAIN, "mean", "mean_low", "mean_high"]
     columns += ["surgery_gain", "surgery_gain_low", "surgery_gain_high", "bias_activity", "bias_segmentation", "bias"]
-    chosen = _by_rank(rows).set_index(INDEX)[[name for name in (*columns, "bias_change") if name in rows]]
-    return chosen.rename(columns={"rank": "surgery_rank"})
+    table = _by_rank(rows).set_index(INDEX)[[name for name in (*columns, "bias_change") if name in rows]]
+    return table.rename(columns={"rank": "surgery_rank"})
 
 
-def readable_surgery_ranks(found: Merging) -> pd.DataFrame:
+def readable_surgery_ranks(merging: Merging) -> pd.DataFrame:
     """Return the ablation of ranks as readers see it, one row per merger and rank.
 
     Args:
-        found: The measured experiments.
+        merging: The measured experiments.
 
     Returns:
         The table with readable heads.
     """
-    rows = _by_rank(found.rows[found.rows["merger"] != ""])
+    rows = _by_rank(merging.rows[merging.rows["merger"] != ""])
     shown = pd.DataFrame(
         {
             "Data": _trained_on(rows),
@@ -371,7 +374,7 @@ def readable_surgery_ranks(found: Merging) -> pd.DataFrame:
 
 
 def _by_rank(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows by merger, in the given order, and by ascending rank."""
+    """Return the rows ordered by merger, mergers in their present order, and then by rank."""
     keys = list(dict.fromkeys(rows[["Dataset", "Backbone", "merger"]].itertuples(index=False, name=None)))
     place = [keys.index(key) for key in rows[["Dataset", "Backbone", "merger"]].itertuples(index=False, name=None)]
     return rows.assign(place=place).sort_values(["place", "rank"], kind="stable").drop(columns="place")

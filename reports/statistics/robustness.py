@@ -28,7 +28,7 @@ __all__ = ["NOT_MOVED", "OTHER", "EvaluatedModel", "Robustness", "categories_of"
 
 NOT_MOVED = ", masks not moved"
 # Signs after the names of corruptions that are not in the standard list, and of corruptions that were applied in training.
-OWN, TRAINED_ON = "*", "†"
+OWN_SIGN, TRAINED_ON_SIGN = "*", "†"
 OTHER = "other"
 
 CONDITION_COLUMNS = ["dataset", "model", "corruption", "severity", "mask_warped", "metric", "value", "low", "high"]
@@ -39,7 +39,7 @@ SUMMARY_COLUMNS += ["difference", "difference_low", "difference_high", "against"
 
 @dataclass(frozen=True)
 class Robustness:
-    """Tables of robustness in shares from 0 to 1 and distances in pixels; `low` and `high` end an interval, NaN if there is none.
+    """Tables of robustness, in shares from 0 to 1 and distances in pixels; `low` and `high` are the ends of an interval, NaN without one.
 
     Attributes:
         conditions: `CONDITION_COLUMNS`, one row per model, condition and metric.
@@ -47,10 +47,10 @@ class Robustness:
             `difference` is the paired difference to the model in `against`.
         categories: The evaluated corruptions by category.
         intervals: Sentences that say what the intervals of each dataset are computed over.
-        notes: Sentences on what differences refer to, and on what is undefined and why.
+        notes: Sentences that say which model differences refer to, and which quantities are undefined and why.
         own: Evaluated corruptions that are not in the standard list.
         trained_on: Corruptions that were applied to training images.
-        about: A sentence on how images were corrupted, if that is not the standard.
+        how_corrupted: A sentence that says in which way images were not corrupted as usual, or "".
     """
 
     conditions: pd.DataFrame
@@ -60,9 +60,9 @@ class Robustness:
     notes: tuple[str, ...]
     own: tuple[str, ...] = ()
     trained_on: tuple[str, ...] = ()
-    about: str = ""
+    how_corrupted: str = ""
 
-    def marked(self, name: str) -> str:
+    def with_signs(self, name: str) -> str:
         """Return the name of a corruption with its signs; any other text stays as it is.
 
         Args:
@@ -72,21 +72,22 @@ class Robustness:
             The name with its signs.
         """
         corruption = name.removesuffix(NOT_MOVED)
-        signs = OWN * (corruption in self.own) + TRAINED_ON * (corruption in self.trained_on)
+        signs = OWN_SIGN * (corruption in self.own) + TRAINED_ON_SIGN * (corruption in self.trained_on)
         return f"{corruption}{signs}{name[len(corruption) :]}"
 
     def for_readers(self) -> Robustness:
         """Return a copy with signs after the names of corruptions."""
-        categories = {category: tuple(map(self.marked, names)) for category, names in self.categories.items()}
-        return replace(self, summary=self.summary.assign(of=self.summary["of"].map(self.marked)), categories=categories)
+        categories = {category: tuple(map(self.with_signs, names)) for category, names in self.categories.items()}
+        summary = self.summary.assign(of=self.summary["of"].map(self.with_signs))
+        return replace(self, summary=summary, categories=categories)
 
     def legend(self) -> str:
         """Return sentences on how images were corrupted and what the signs mean, or "" if everything is standard."""
-        own = f"{OWN} A corruption of the study, not in the standard list."
+        own = f"{OWN_SIGN} A corruption of the study, not in the standard list."
         trained_on = (
-            f"{TRAINED_ON} This corruption was applied in training, too; means over unseen corruptions exclude it."
+            f"{TRAINED_ON_SIGN} This corruption was also applied in training; means over unseen corruptions exclude it."
         )
-        return " ".join(filter(None, [self.about, own * bool(self.own), trained_on * bool(self.trained_on)]))
+        return " ".join(filter(None, [self.how_corrupted, own * bool(self.own), trained_on * bool(self.trained_on)]))
 
 
 def measure_robustness(
@@ -100,7 +101,7 @@ def measure_robustness(
 
     Args:
         models: The models, in the order of the tables.
-        categories: Names of corruptions by category, in order; others are put into the category "other".
+        categories: Names of corruptions by category, in order; corruptions without a category are put into "other".
         baselines: By dataset, the label of the model that corruption errors and differences refer to. Without a baseline there are no
             corruption errors, and differences refer to the first model of the dataset that has the metric.
         own: Names of corruptions that are not in the standard list.
@@ -127,17 +128,18 @@ def measure_robustness(
         grid = grid_of(group, [name for members in categories.values() for name in members])
         images = images_of(group)
         variation = variation_of(group, images)
-        chosen = categories_of(grid.corruptions, categories)
-        panel = _Panel(dataset, grid, chosen, (baselines or {}).get(dataset), images.units(), variation, trained_on)
+        evaluated = categories_of(grid.corruptions, categories)
+        baseline = (baselines or {}).get(dataset)
+        shared = _SharedFacts(dataset, grid, evaluated, baseline, images.in_words(), variation, trained_on)
         scores = {}
         for model in group:
             runs = score_model(model, grid, images, metrics)
-            scores[model.label] = {name: variation.vary(of, model.varies_with) for name, of in runs.items()}
-        conditions += [_condition_rows(panel, label, found) for label, found in scores.items()]
-        rows, said = _summarise(panel, scores)
+            scores[model.label] = {m: variation.vary(values, model.training_group) for m, values in runs.items()}
+        conditions += [_condition_rows(shared, label, by_metric) for label, by_metric in scores.items()]
+        rows, notes_of_dataset = _summarise(shared, scores)
         summaries += rows
-        intervals.append(note_of_intervals(dataset, images.units(), variation))
-        notes += said
+        intervals.append(note_of_intervals(dataset, images.in_words(), variation))
+        notes += notes_of_dataset
         names += grid.corruptions
     return Robustness(
         pd.concat(conditions, ignore_index=True),
@@ -160,15 +162,15 @@ def categories_of(names: Sequence[str], categories: Mapping[str, Sequence[str]])
     Returns:
         The categories that have any of the corruptions.
     """
-    found = {category: tuple(n for n in members if n in names) for category, members in categories.items()}
+    by_category = {category: tuple(n for n in members if n in names) for category, members in categories.items()}
     known = {name for members in categories.values() for name in members}
-    found[OTHER] = tuple(sorted(set(names) - known))
-    return {category: members for category, members in found.items() if members}
+    by_category[OTHER] = tuple(sorted(set(names) - known))
+    return {category: members for category, members in by_category.items() if members}
 
 
 def _check_names(by_dataset: Mapping[str, Sequence[EvaluatedModel]], baselines: Mapping[str, str]) -> None:
     if not by_dataset:
-        raise ResultsError("no model to report the robustness of.")
+        raise ResultsError("there is no model to report the robustness of. Evaluate the robustness of a model.")
     for dataset, group in by_dataset.items():
         labels = [model.label for model in group]
         for label in labels:
@@ -180,31 +182,31 @@ def _check_names(by_dataset: Mapping[str, Sequence[EvaluatedModel]], baselines: 
 
 
 @dataclass(frozen=True)
-class _Panel:
+class _SharedFacts:
     """The conditions, baseline and variation that the models of one dataset share."""
 
     dataset: str
     grid: Grid
     categories: Mapping[str, Sequence[str]]
     baseline: str | None
-    units: str
+    interval_over: str
     variation: Variation
     trained_on: Collection[str]
 
     @property
     def unseen(self) -> list[int]:
-        """Return the positions of corruptions that were not applied in training, or none if no corruption was."""
-        found = [i for i, name in enumerate(self.grid.corruptions) if name not in self.trained_on]
-        return found if len(found) < len(self.grid.corruptions) else []
+        """Return the positions of corruptions that were not applied in training; an empty list if training applied no corruption."""
+        unseen = [i for i, name in enumerate(self.grid.corruptions) if name not in self.trained_on]
+        return unseen if len(unseen) < len(self.grid.corruptions) else []
 
 
-def _condition_rows(panel: _Panel, model: str, scores: Mapping[str, Array]) -> pd.DataFrame:
+def _condition_rows(shared: _SharedFacts, model: str, scores: Mapping[str, Array]) -> pd.DataFrame:
     """Return the long rows of one model, without undefined scores."""
     frames, metrics = [], metrics_by_name()
     for metric, varied in scores.items():
-        rows = pd.DataFrame(panel.grid.conditions(), columns=["corruption", "severity", "mask_warped"])
-        low, high = score_interval(varied, panel.variation, 1.0 if metrics[metric].unit == PERCENT else np.inf)
-        rows = rows.assign(dataset=panel.dataset, model=model, metric=metric, interval_over=panel.units)
+        rows = pd.DataFrame(shared.grid.conditions(), columns=["corruption", "severity", "mask_warped"])
+        low, high = score_interval(varied, shared.variation, 1.0 if metrics[metric].unit == PERCENT else np.inf)
+        rows = rows.assign(dataset=shared.dataset, model=model, metric=metric, interval_over=shared.interval_over)
         frames.append(rows.assign(value=varied[0], low=low, high=high)[~np.isnan(varied[0])])
     return pd.concat(frames, ignore_index=True)[CONDITION_COLUMNS]
 
@@ -218,56 +220,64 @@ class _Quantity:
     varied: Array
 
 
-def _summarise(panel: _Panel, scores: Mapping[str, Mapping[str, Array]]) -> tuple[list[tuple[Any, ...]], list[str]]:
+def _summarise(
+    shared: _SharedFacts, scores: Mapping[str, Mapping[str, Array]]
+) -> tuple[list[tuple[Any, ...]], list[str]]:
     """Return the summary rows of one dataset, and notes on them."""
     rows: list[tuple[Any, ...]] = []
     notes: list[str] = []
     compared: dict[str, list[str]] = {}
-    for metric, about in shown_metrics(Shown.SUMMARY).items():
-        having = [label for label, of_model in scores.items() if metric in of_model]
-        if not having:
+    for metric, description in shown_metrics(Shown.SUMMARY).items():
+        labels = [label for label, of_model in scores.items() if metric in of_model]
+        if not labels:
             continue
-        baseline = scores[panel.baseline].get(metric) if panel.baseline else None
-        found = {label: _quantities(scores[label][metric], baseline, panel) for label in having}
-        against = panel.baseline or having[0]
-        if len(having) > 1 and against in found:
-            compared.setdefault(against, []).append(about.text)
-        for label, quantities in found.items():
-            for one, other in zip(quantities, found.get(against, quantities), strict=True):
-                difference = with_interval(one.varied - other.varied, panel.variation)
-                compares = (*difference, against) if against in found else (*[np.nan] * 3, "")
-                key = (panel.dataset, label, metric, one.name, one.of)
-                rows.append((*key, *with_interval(one.varied, panel.variation), *compares, panel.units))
-        notes += _notes(found, metric, panel, baseline is not None)
-    said = [f"{panel.dataset}: differences of {' and '.join(of)} are to {against}." for against, of in compared.items()]
-    return rows, said + notes
+        baseline = scores[shared.baseline].get(metric) if shared.baseline else None
+        by_label = {label: _quantities(scores[label][metric], baseline, shared) for label in labels}
+        against = shared.baseline or labels[0]
+        if len(labels) > 1 and against in by_label:
+            compared.setdefault(against, []).append(description.text)
+        for label, quantities in by_label.items():
+            for own, other in zip(quantities, by_label.get(against, quantities), strict=True):
+                difference = with_interval(own.varied - other.varied, shared.variation)
+                compares = (*difference, against) if against in by_label else (*[np.nan] * 3, "")
+                key = (shared.dataset, label, metric, own.name, own.of)
+                rows.append((*key, *with_interval(own.varied, shared.variation), *compares, shared.interval_over))
+        notes += _notes(by_label, metric, shared, baseline is not None)
+    references = [
+        f"{shared.dataset}: differences of {' and '.join(metrics)} are to {against}."
+        for against, metrics in compared.items()
+    ]
+    return rows, references + notes
 
 
-def _quantities(scores: Array, baseline: Array | None, panel: _Panel) -> list[_Quantity]:
-    """Return the summary quantities of a model's scores (R, conditions), in the same order for all models of a panel."""
-    grid = panel.grid
+def _quantities(scores: Array, baseline: Array | None, shared: _SharedFacts) -> list[_Quantity]:
+    """Return the summary quantities of a model's scores (R, conditions), in the same order for all models of a dataset."""
+    grid = shared.grid
     clean, corrupted, unmoved = grid.parts(scores)
     by_corruption, by_severity = corrupted.mean(axis=2), corrupted.mean(axis=1)
     mpc = by_corruption.mean(axis=1)
-    found = [_Quantity("clean", "", clean), _Quantity("mPC", "", mpc), _Quantity("rPC", "", ratio(mpc, clean))]
-    if panel.unseen:
-        found.append(_Quantity("mPC_unseen", "", by_corruption[:, panel.unseen].mean(axis=1)))
-    found += [_Quantity("severity_mean", str(s), by_severity[:, i]) for i, s in enumerate(grid.severities)]
-    for category, names in panel.categories.items():
+    quantities = [_Quantity("clean", "", clean), _Quantity("mPC", "", mpc), _Quantity("rPC", "", ratio(mpc, clean))]
+    if shared.unseen:
+        quantities.append(_Quantity("mPC_unseen", "", by_corruption[:, shared.unseen].mean(axis=1)))
+    quantities += [_Quantity("severity_mean", str(s), by_severity[:, i]) for i, s in enumerate(grid.severities)]
+    for category, names in shared.categories.items():
         mean = by_corruption[:, [grid.corruptions.index(name) for name in names]].mean(axis=1)
-        found += [_Quantity("category_mean", category, mean), _Quantity("category_rPC", category, ratio(mean, clean))]
-    found += [_Quantity("corruption_mean", name, by_corruption[:, i]) for i, name in enumerate(grid.corruptions)]
+        quantities += [
+            _Quantity("category_mean", category, mean),
+            _Quantity("category_rPC", category, ratio(mean, clean)),
+        ]
+    quantities += [_Quantity("corruption_mean", name, by_corruption[:, i]) for i, name in enumerate(grid.corruptions)]
     for i, name in enumerate(grid.unmoved):
-        found.append(_Quantity("corruption_mean", f"{name}{NOT_MOVED}", unmoved[:, i].mean(axis=1)))
+        quantities.append(_Quantity("corruption_mean", f"{name}{NOT_MOVED}", unmoved[:, i].mean(axis=1)))
     levels = np.array([0, *grid.severities])
     curve = ratio(np.concatenate([clean[:, None], by_severity], axis=1), clean[:, None])
-    found += [_Quantity("retention", str(s), curve[:, i]) for i, s in enumerate(levels)]
-    found.append(_Quantity("retention_area", "", np.trapezoid(curve, levels, axis=1) / (levels[-1] - levels[0])))
-    worst = int(by_corruption[0].round(12).argmin())  # of equal ones the first, whatever the rounding of sums
-    found.append(_Quantity("worst_corruption", grid.corruptions[worst], by_corruption[:, worst]))
+    quantities += [_Quantity("retention", str(s), curve[:, i]) for i, s in enumerate(levels)]
+    quantities.append(_Quantity("retention_area", "", np.trapezoid(curve, levels, axis=1) / (levels[-1] - levels[0])))
+    worst = int(by_corruption[0].round(12).argmin())  # rounded, so that the first of equal corruptions is the worst
+    quantities.append(_Quantity("worst_corruption", grid.corruptions[worst], by_corruption[:, worst]))
     if baseline is not None:
-        found += _corruption_errors(clean, corrupted, *grid.parts(baseline)[:2], grid.corruptions)
-    return found
+        quantities += _corruption_errors(clean, corrupted, *grid.parts(baseline)[:2], grid.corruptions)
+    return quantities
 
 
 def _corruption_errors(
@@ -275,51 +285,55 @@ def _corruption_errors(
 ) -> list[_Quantity]:
     """Return CE and relative CE of each corruption, and their means over the corruptions for which they are defined.
 
-    CE = sum_s E_s / sum_s B_s, relative CE = sum_s (E_s - E_0) / sum_s (B_s - B_0), with errors E = 1 - score of the model and B of
-    the baseline (Hendrycks and Dietterich 2019, section 4). Undefined where the baseline makes no error, or loses nothing.
+    E_s = 1 - score is the error of the model at severity s, and B_s the error of the baseline; severity 0 is clean. Then
+    CE = sum_s E_s / sum_s B_s and relative CE = sum_s (E_s - E_0) / sum_s (B_s - B_0) (Hendrycks and Dietterich 2019, section 4).
+    CE is undefined if the baseline makes no error, relative CE if the corruption costs the baseline nothing.
     """
     errors = ratio((1 - corrupted).sum(axis=2), (1 - baseline_corrupted).sum(axis=2))
     losses = ratio(
         (clean[:, None, None] - corrupted).sum(axis=2), (baseline_clean[:, None, None] - baseline_corrupted).sum(axis=2)
     )
-    found = []
+    quantities = []
     for kind, mean, values in (("CE", "mCE", errors), ("relative_CE", "relative_mCE", losses)):
-        # The corruptions that count are those of the estimate: what is left out must not choose others.
+        # All replicates use the corruptions for which the estimate is defined.
         known = ~np.isnan(values[0])
         usable = known & ~np.isnan(values)
-        found += [_Quantity(kind, name, np.where(known[i], values[:, i], np.nan)) for i, name in enumerate(names)]
-        found.append(_Quantity(mean, "", ratio(np.where(usable, values, 0).sum(axis=1), usable.sum(axis=1))))
-    return found
+        quantities += [_Quantity(kind, name, np.where(known[i], values[:, i], np.nan)) for i, name in enumerate(names)]
+        quantities.append(_Quantity(mean, "", ratio(np.where(usable, values, 0).sum(axis=1), usable.sum(axis=1))))
+    return quantities
 
 
-def _notes(found: Mapping[str, Sequence[_Quantity]], metric: str, panel: _Panel, has_errors: bool) -> list[str]:
-    """Return sentences on what is undefined, and why."""
-    where, notes = f"{panel.dataset}, {metrics_by_name()[metric].text}", []
-    for label, quantities in found.items():
-        if any(one.name == "rPC" and np.isnan(one.varied[0]) for one in quantities):
+def _notes(
+    by_label: Mapping[str, Sequence[_Quantity]], metric: str, shared: _SharedFacts, has_errors: bool
+) -> list[str]:
+    """Return sentences that say which quantities are undefined, and why."""
+    where, notes = f"{shared.dataset}, {metrics_by_name()[metric].text}", []
+    for label, quantities in by_label.items():
+        if any(quantity.name == "rPC" and np.isnan(quantity.varied[0]) for quantity in quantities):
             notes.append(f"{where}: no rPC and no retention for {label}, whose clean score is 0.")
-    if panel.baseline and not has_errors:
-        return [*notes, f"{where}: no corruption errors, because the baseline {panel.baseline} has no such score."]
+    if shared.baseline and not has_errors:
+        return [*notes, f"{where}: no corruption errors, because the baseline {shared.baseline} has no such score."]
     for kind, name, reason in (("CE", "CE", "makes no error"), ("relative_CE", "relative CE", "loses nothing")):
-        # What is undefined is so for all models alike: it is the baseline that is divided by.
-        undefined = [one.of for one in next(iter(found.values())) if one.name == kind and np.isnan(one.varied[0])]
+        # The baseline is in the denominator, so a quantity is undefined for all models or for none.
+        quantities = next(iter(by_label.values()))
+        undefined = [q.of for q in quantities if q.name == kind and np.isnan(q.varied[0])]
         if undefined:
             names = ", ".join(undefined)
             notes.append(
-                f"{where}: no {name} for {names}, where the baseline {panel.baseline} {reason}; the mean is over the others."
+                f"{where}: no {name} for {names}, where the baseline {shared.baseline} {reason}; the mean is over the others."
             )
     return notes
 
 
-def ratio(above: Any, below: Any) -> Array:
-    """Return a ratio, NaN if the denominator is not above 1e-12.
+def ratio(numerator: Any, denominator: Any) -> Array:
+    """Return a ratio, NaN where the denominator is at most 1e-12.
 
     Args:
-        above: Numerator, any shape.
-        below: Denominator, of a shape that broadcasts with it.
+        numerator: Array of any shape.
+        denominator: Array of a shape that broadcasts with that of the numerator.
 
     Returns:
         Array of the broadcast shape.
     """
-    above, below = np.broadcast_arrays(np.asarray(above, np.float64), np.asarray(below, np.float64))
+    above, below = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
     return np.divide(above, below, out=np.full(below.shape, np.nan), where=below > 1e-12)

@@ -1,9 +1,10 @@
 """Variation of scores over test images and trainings: jackknife variances, and Student's t for intervals and p-values.
 
-A varied value is an array (R, ...). Its first row is the estimate; each further row is a replicate that leaves out one sequence (or one
-image of unknown sequence), or one training of a model. The variances of both kinds are added (Owen 2007, The pigeonhole bootstrap: the
-sum is never too small for crossed effects), and the degrees of freedom follow Satterthwaite (1946). docs/statistics.md compares the
-method with the bootstrap, which finds too many differences if there are few sequences.
+A varied value is an array (R, ...). Its first row is the estimate. Each further row is a replicate: the same value without one unit, or
+without one training of a model. A unit is a sequence, or a single image of unknown sequence. A model has one training per seed.
+
+The variance over units and the variance over trainings are added, because this sum is never too small for crossed effects (Owen 2007,
+The pigeonhole bootstrap). The degrees of freedom follow Satterthwaite (1946). docs/statistics.md compares the method with the bootstrap.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from scipy.special import stdtr, stdtrit
 Array = NDArray[np.float64]
 
 COVERAGE = 0.95
-MIN_CLUSTERS = 6
+"""Confidence level of the intervals."""
+MIN_SEQUENCES = 6
 """Smallest number of sequences for a verdict; with fewer, the estimate of the variance is too poor."""
 MIN_SEEDS = 3
-"""Smallest number of trainings of a model for an estimate of their variation."""
+"""Smallest number of seeds of a model for an estimate of the variation between its trainings."""
 # Smaller differences are rounding errors.
-_NOTHING = 1e-12
+_ROUNDING_ERROR = 1e-12
 
 
 @dataclass(frozen=True)
@@ -31,31 +33,31 @@ class Variation:
     """The units and trainings that the replicates of varied values leave out.
 
     Attributes:
-        units: Number U of sequences or images; rows 1 to U leave out one each. 0 if there is only one, which shows no variation.
-        trainings: By name of the trained model, the number of its seeds; the rows that follow leave out one each.
+        units: Number U of units; each of the rows 1 to U leaves out one unit. It is 0 if there is only one unit, which shows no variation.
+        seeds: Number of seeds of each group of trainings, by name. Each row after the units leaves out one training, group after group.
     """
 
     units: int = 0
-    trainings: Mapping[str, int] = field(default_factory=dict)
+    seeds: Mapping[str, int] = field(default_factory=dict)
 
-    def vary(self, runs: Array, training: str) -> Array:
+    def vary(self, scores: Array, training_group: str) -> Array:
         """Return the mean score over the trainings of a model as a varied value.
 
         Args:
-            runs: Array (K, 1 + U, ...), the scores of each training on all units and without each unit.
-            training: Name of the trainings; rows of other trainings repeat the estimate.
+            scores: Array (K, 1 + U, ...), the scores of each training from all units, then without each unit.
+            training_group: Name of the model's group of trainings; rows that leave out a training of another group repeat the estimate.
 
         Returns:
             Array (R, ...).
         """
-        mean = runs.mean(axis=0)
-        varied = np.repeat(mean[:1], 1 + self.units + sum(self.trainings.values()), axis=0)
+        mean = scores.mean(axis=0)
+        varied = np.repeat(mean[:1], 1 + self.units + sum(self.seeds.values()), axis=0)
         varied[: 1 + self.units] = mean[: 1 + self.units]
-        first = 1 + self.units
-        for name, seeds in self.trainings.items():
-            if name == training:
-                varied[first : first + seeds] = (runs[:, 0].sum(axis=0) - runs[:, 0]) / (seeds - 1)
-            first += seeds
+        start = 1 + self.units
+        for name, seeds in self.seeds.items():
+            if name == training_group:
+                varied[start : start + seeds] = (scores[:, 0].sum(axis=0) - scores[:, 0]) / (seeds - 1)
+            start += seeds
         return varied
 
     def spread(self, varied: Array) -> tuple[Array, Array]:
@@ -75,21 +77,22 @@ class Variation:
             squares += own**2 / (len(block) - 1)
         if not blocks:
             return np.full(variance.shape, np.nan), np.full(variance.shape, np.nan)
-        exact = np.sqrt(variance) < _NOTHING
+        exact = np.sqrt(variance) < _ROUNDING_ERROR
         degrees = np.divide(variance**2, squares, out=np.ones(variance.shape), where=~exact)
         return np.where(exact, 0.0, np.sqrt(variance)), degrees
 
     def _blocks(self, varied: Array) -> Iterator[Array]:
-        first = 1
-        for count in (self.units, *self.trainings.values()):
+        """Yield the rows that leave out a unit, then those of each group of trainings."""
+        start = 1
+        for count in (self.units, *self.seeds.values()):
             if count:
-                yield varied[first : first + count]
-            first += count
+                yield varied[start : start + count]
+            start += count
 
 
 @dataclass(frozen=True)
 class Gap:
-    """The difference between the best of some models and the best of others.
+    """The best score of one group of models minus the best score of another group.
 
     Attributes:
         difference: The estimate.
@@ -109,7 +112,7 @@ def interval(varied: Array, variation: Variation) -> tuple[Array, Array]:
 
     Args:
         varied: Array (R, ...).
-        variation: What its rows leave out.
+        variation: The units and trainings that its replicates leave out.
 
     Returns:
         Lower and upper ends, two arrays (...), NaN if nothing varies.
@@ -124,7 +127,7 @@ def score_interval(varied: Array, variation: Variation, highest: float = np.inf)
 
     Args:
         varied: Array (R, ...).
-        variation: What its rows leave out.
+        variation: The units and trainings that its replicates leave out.
         highest: Highest possible score; the lowest is 0.
 
     Returns:
@@ -139,7 +142,7 @@ def with_interval(varied: Array, variation: Variation) -> tuple[float, float, fl
 
     Args:
         varied: Array (R,).
-        variation: What its rows leave out.
+        variation: The units and trainings that its replicates leave out.
 
     Returns:
         The estimate, and the lower and upper end of its interval.
@@ -149,11 +152,11 @@ def with_interval(varied: Array, variation: Variation) -> tuple[float, float, fl
 
 
 def p_values(gaps: Array, variation: Variation) -> Array:
-    """Return the two-sided p-values of no difference, not adjusted for their number.
+    """Return the two-sided p-values of no difference, not adjusted for the number of tests.
 
     Args:
         gaps: Array (R, ...) of differences.
-        variation: What its rows leave out.
+        variation: The units and trainings that its replicates leave out.
 
     Returns:
         Array (...), NaN if nothing varies.
@@ -163,9 +166,9 @@ def p_values(gaps: Array, variation: Variation) -> Array:
 
 
 def _tails(gaps: Array, variation: Variation) -> tuple[Array, Array]:
-    """Return the p-values of "not above 0" and "not below 0" of (R, ...) as two arrays (...)."""
+    """Return the one-sided p-values of the hypotheses "not above 0" and "not below 0" about gaps (R, ...), two arrays (...)."""
     error, degrees = variation.spread(gaps)
-    estimate = np.where(np.abs(gaps[0]) < _NOTHING, 0.0, gaps[0])
+    estimate = np.where(np.abs(gaps[0]) < _ROUNDING_ERROR, 0.0, gaps[0])
     certain = np.where(estimate == 0, 0.0, np.copysign(np.inf, estimate))
     t = np.divide(estimate, error, out=certain, where=error != 0)
     return stdtr(degrees, -t), stdtr(degrees, t)
@@ -174,14 +177,14 @@ def _tails(gaps: Array, variation: Variation) -> tuple[Array, Array]:
 def gap_of_best(gaps: Array, variation: Variation) -> Gap:
     """Return the best of n models minus the best of m others.
 
-    The estimate takes the models that look best; the interval does not assume that they are. At its lower end one of the n models is
-    better than every other by that much, at its upper end one of the m others limits every model (multiple comparisons with the best,
-    Hsu 1984, with Bonferroni's bounds). Resampling the maximum would not keep the level if several models are equally good. For one
-    model and one other the result is the t interval.
+    The estimate compares the models with the best scores. The interval does not assume that these are truly the best (multiple
+    comparisons with the best, Hsu 1984, with Bonferroni's bounds). It says: one model i exceeds every model j by at least the lower end,
+    and there is a model j that no model i exceeds by more than the upper end. For n = m = 1 it is the t interval. Resampling the maximum
+    instead would find too many differences if several models are equally good.
 
     Args:
-        gaps: Array (R, n, m), score i minus score j; higher is better.
-        variation: What its rows leave out.
+        gaps: Array (R, n, m), score of model i minus score of other model j; higher is better.
+        variation: The units and trainings that its replicates leave out.
 
     Returns:
         The difference with its interval and p-value.
@@ -198,7 +201,7 @@ def gap_of_best(gaps: Array, variation: Variation) -> Gap:
 
 
 def holm(p_values: Array) -> Array:
-    """Return p-values adjusted for their number (Holm 1979).
+    """Return p-values that are adjusted for the number of tests (Holm 1979).
 
     Args:
         p_values: Array (n,); NaN means not tested.
@@ -215,23 +218,23 @@ def holm(p_values: Array) -> Array:
     return adjusted
 
 
-def note_of_intervals(dataset: str, units: str, variation: Variation) -> str:
+def note_of_intervals(dataset: str, interval_over: str, variation: Variation) -> str:
     """Return a sentence that says what the intervals of a dataset are computed over.
 
     Args:
         dataset: Title of the dataset.
-        units: Its sequences or images, in words.
-        variation: What the replicates leave out.
+        interval_over: The number of its sequences and images, in words.
+        variation: The units and trainings that the replicates leave out.
 
     Returns:
         The sentence.
     """
     if not variation.units:
-        return f"{dataset}: no intervals, because there is {units} alone."
-    seeds = " or ".join(map(str, sorted(set(variation.trainings.values()))))
+        return f"{dataset}: no intervals, because there is {interval_over} alone."
+    seeds = " or ".join(map(str, sorted(set(variation.seeds.values()))))
     trained = (
         f" and {seeds} trainings of each model that has {MIN_SEEDS} or more"
         if seeds
-        else f", for these trained models alone (what other trainings give takes {MIN_SEEDS} seeds)"
+        else f", for these trained models alone (the variation between trainings needs {MIN_SEEDS} seeds)"
     )
-    return f"{dataset}: {100 * COVERAGE:.0f} % t intervals over {units}{trained}, paired across models."
+    return f"{dataset}: {100 * COVERAGE:.0f} % t intervals over {interval_over}{trained}, paired across models."

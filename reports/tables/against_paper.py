@@ -1,4 +1,4 @@
-"""Tables that compare our scores with the paper's. Ours use the protocol "authors_code", because only then are both the same quantity."""
+"""Tables that compare a study's scores with the paper's. Both use the protocol "authors_code", so that they are the same quantity."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ _SCALE = {name: _MEASURES[name].scale for name in (*HEADS, *SPREADS)}
 
 @dataclass(frozen=True)
 class ComparedWithPaper:
-    """Scores of ours, of the paper, and the differences.
+    """A table of the paper with the study's scores, the paper's scores, and the differences.
 
-    data: every row of the paper; columns <metric>_ours, <metric>_paper, <metric>_difference. shown: the rows whose cells the study asks
-    for; columns (head, "ours" | "paper" | "difference"). note: how many rows it does not ask for.
+    Attributes:
+        data: Every row of the paper's table, with the columns <metric>_ours, <metric>_paper and <metric>_difference.
+        shown: The rows that the study has cells for, with the columns (head, "ours" | "paper" | "difference").
+        note: A sentence that says how many rows of the paper are not shown, or "".
     """
 
     data: pd.DataFrame
@@ -46,82 +48,88 @@ class ComparedWithPaper:
 
 
 def scores_against_paper(
-    results: pd.DataFrame, dataset: str, rank: int, labels: Labels, asked: Collection[tuple[str, str, str]]
+    results: pd.DataFrame, dataset: str, rank: int, labels: Labels, cells: Collection[tuple[str, str, str]]
 ) -> ComparedWithPaper:
     """Return Table II, III or IV compared with the paper's.
 
     Args:
-        results: the long table, in the protocol "authors_code", models by the paper's names. dataset: its key.
-        rank: of the study's adapters.
-        labels: by the paper's names. asked: backbone, architecture, weighting of the study's cells, those without results among them.
+        results: The long table in the protocol "authors_code", in which models have the paper's names.
+        dataset: Key of the dataset.
+        rank: Rank of the study's adapters.
+        labels: Labels by the paper's names.
+        cells: Backbone, architecture and weighting of each cell of the study, with or without results.
 
     Raises:
-        KeyError: if the paper has no table of the dataset.
+        KeyError: If the paper has no table of the dataset.
     """
     paper = paper_scores(dataset)
     if paper is None:
         raise KeyError(dataset)
     ours = _wide(clean_scores(of_rank(results, rank), dataset), KEY)
     table = _with_paper(ours, paper, list(HEADS))
-    there = [key in asked for key in table.index]
+    in_study = [key in cells for key in table.index]
     table.index = pd.MultiIndex.from_tuples(
         [(labels.backbone(b), labels.architecture(a), _weighting(labels, a, w)) for b, a, w in table.index],
         names=["Backbone", "Architecture", "Weighting"],
     )
-    return _chosen(table, there)
+    return _compared(table, in_study)
 
 
 def ablation_against_paper(
-    results: pd.DataFrame, rank: int, labels: Labels, asked: Collection[tuple[str, str, str, str]]
+    results: pd.DataFrame, rank: int, labels: Labels, cells: Collection[tuple[str, str, str, str]]
 ) -> ComparedWithPaper:
-    """Return Table V compared with the paper's. Its ± is the spread over classes, not over seeds. Arguments as for
-    `scores_against_paper`; each key of `asked` begins with the dataset."""
+    """Return Table V compared with the paper's; its ± is the spread over classes, not over seeds.
+
+    The arguments are those of `scores_against_paper`, but each item of `cells` begins with the dataset.
+    """
     rows = of_rank(results, rank)
     ours = _wide(_clean(rows[rows["eval_dataset"] == rows["dataset"]]), ["dataset", *KEY])
     table = _with_paper(ours, paper_ablation(), [*HEADS, *SPREADS])
-    there = [key in asked for key in table.index]
+    in_study = [key in cells for key in table.index]
     table.index = pd.MultiIndex.from_tuples(
         [(DATASETS[d], labels.backbone(b), labels.architecture(a), labels.weighting(w)) for d, b, a, w in table.index],
         names=["Dataset", "Backbone", "Architecture", "Weighting"],
     )
-    return _chosen(table, there)
+    return _compared(table, in_study)
 
 
 def ranks_against_paper(
-    results: pd.DataFrame, labels: Labels, asked: Collection[tuple[str, int, str]]
+    results: pd.DataFrame, labels: Labels, cells: Collection[tuple[str, int, str]]
 ) -> ComparedWithPaper:
     """Return Table VI compared with the paper's, for EndoARSS with TESLA.
 
     Args:
-        results, labels: as `scores_against_paper`. asked: dataset, rank and weighting of the study's such cells.
+        results: As for `scores_against_paper`.
+        labels: As for `scores_against_paper`.
+        cells: Dataset, rank and weighting of each EndoARSS TESLA cell of the study, with or without results.
     """
-    found = []
-    for dataset, rank, weighting in asked:
+    tables = []
+    for dataset, rank, weighting in cells:
         rows = _clean(of_rank(results, rank))
         keys = ["dataset", "eval_dataset", *KEY]
         rows = rows[(rows[keys] == [dataset, dataset, "endoarss", "tesla", weighting]).all(axis=1)]
-        found.append(rows.assign(rank=rank))
-    ours = _wide(pd.concat(found), ["dataset", "rank", "weighting"])
+        tables.append(rows.assign(rank=rank))
+    ours = _wide(pd.concat(tables), ["dataset", "rank", "weighting"])
     table = _with_paper(ours, paper_ranks(), list(HEADS))
-    there = [(dataset, int(rank), weighting) in asked for dataset, rank, weighting in table.index]
+    in_study = [(dataset, int(rank), weighting) in cells for dataset, rank, weighting in table.index]
     table.index = pd.MultiIndex.from_tuples(
         [(DATASETS[dataset], labels.weighting(weighting), str(rank)) for dataset, rank, weighting in table.index],
         names=["Dataset", "Weighting", "Rank"],
     )
-    return _chosen(table, there)
+    return _compared(table, in_study)
 
 
 def robustness_against_paper(results: pd.DataFrame, rank: int, labels: Labels) -> ComparedWithPaper:
-    """Return Table VII compared with the paper's: means over severities per corruption, and their mean over the study's corruptions."""
+    """Return Table VII compared with the paper's: the mean over severities of each corruption, and the mean over corruptions."""
     rows = of_rank(results, rank)
     rows = rows[(rows[["dataset", "eval_dataset"]] == PAPER_ROBUSTNESS).all(axis=1)]
     rows = rows[(rows["corruption"] != "") & rows["mask_warped"].astype(bool) & (rows["class"] == "")]
     ours = 100 * rows.groupby(["corruption", "metric", *KEY])["value"].mean().unstack([1, 2, 3, 4])
     paper = paper_robustness()
-    whole = paper.drop(index="mean").index
-    # The paper's mean is over all nineteen: for a study with fewer corruptions, both means are over those.
-    applied = [name for name in whole if name in ours.index] or list(whole)
-    mean = paper.loc["mean"] if len(applied) == len(whole) else paper.loc[applied].mean()
+    corruptions = paper.drop(index="mean").index
+    # The paper prints the mean over all nineteen corruptions. If the study has fewer, both means are over the corruptions of the study.
+    applied = [name for name in corruptions if name in ours.index] or list(corruptions)
+    mean = paper.loc["mean"] if len(applied) == len(corruptions) else paper.loc[applied].mean()
     columns: dict[tuple[str, str], pd.Series] = {}
     heads = {}
     for metric, model in product(MAIN, PAPER_ROBUST_MODELS):
@@ -134,10 +142,10 @@ def robustness_against_paper(results: pd.DataFrame, rank: int, labels: Labels) -
             pd.concat([own, pd.Series({"mean": own.mean()})]),
             pd.concat([printed, mean[[(metric, *model)]].set_axis(["mean"])]),
         )
-        columns |= dict(_three(name, *with_means))
+        columns |= dict(_with_difference(name, *with_means))
     table = pd.DataFrame(columns).rename_axis("Corruption")
     severities = sorted({int(severity) for severity in rows["severity"]})
-    note = f"{len(applied)} of the paper's {len(whole)} corruptions; ours at severities {', '.join(map(str, severities)) or 'none'}."
+    note = f"{len(applied)} of the paper's {len(corruptions)} corruptions; ours at severities {', '.join(map(str, severities)) or 'none'}."
     return ComparedWithPaper(_flat(table), _with_heads(table, heads), note)
 
 
@@ -153,16 +161,16 @@ def _wide(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def _with_paper(ours: pd.DataFrame, paper: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return the paper's rows, each with our score, if there is one, and the difference."""
+    """Return the paper's rows, each with the score of the study, NaN if it has none, and the difference."""
     columns: dict[tuple[str, str], pd.Series] = {}
     for metric in metrics:
         if metric in paper:
-            mine = ours[metric].reindex(paper.index) if metric in ours else pd.Series(np.nan, paper.index)
-            columns |= dict(_three(metric, mine, paper[metric]))
+            own = ours[metric].reindex(paper.index) if metric in ours else pd.Series(np.nan, paper.index)
+            columns |= dict(_with_difference(metric, own, paper[metric]))
     return pd.DataFrame(columns)
 
 
-def _three(metric: str, ours: pd.Series, paper: pd.Series) -> Iterator[tuple[tuple[str, str], pd.Series]]:
+def _with_difference(metric: str, ours: pd.Series, paper: pd.Series) -> Iterator[tuple[tuple[str, str], pd.Series]]:
     yield (metric, "ours"), ours
     yield (metric, "paper"), paper
     yield (metric, "difference"), ours - paper
@@ -180,14 +188,13 @@ def _weighting(labels: Labels, architecture: str, weighting: str) -> str:
     return "-" if architecture.startswith("single_") else labels.weighting(weighting)
 
 
-def _chosen(table: pd.DataFrame, there: list[bool]) -> ComparedWithPaper:
-    """Return all rows as data, and show those that the study has cells for, or all if it has none."""
-    lacking = there.count(False)
-    if not any(there):
-        return ComparedWithPaper(
-            _flat(table), _with_heads(table, HEADS | SPREADS), "The study has no cell of the paper's."
-        )
+def _compared(table: pd.DataFrame, in_study: list[bool]) -> ComparedWithPaper:
+    """Return all rows as data, and show the rows that the study has cells for, or all rows if it has none of the cells."""
+    if not any(in_study):
+        note = "The study has none of the paper's cells."
+        return ComparedWithPaper(_flat(table), _with_heads(table, HEADS | SPREADS), note)
+    lacking = in_study.count(False)
     note = (
         f"{lacking} of the paper's {len(table)} rows have no cell in this study; the CSV lists them." if lacking else ""
     )
-    return ComparedWithPaper(_flat(table), _with_heads(table[there], HEADS | SPREADS), note)
+    return ComparedWithPaper(_flat(table), _with_heads(table[in_study], HEADS | SPREADS), note)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from endoarss.metrics.catalogue import PERCENT, Shown, metrics_by_name, shown_metrics
-from reports.statistics.brackets import ANY, SHARE, SHARE_DIFFERENCE, with_brackets, with_units
+from reports.statistics.brackets import ANY, SHARE, SHARE_DIFFERENCE, with_brackets, with_sequences
 
 _NUMBERS = ("value", "low", "high", "to_best", "to_best_low", "to_best_high", "difference")
 
@@ -42,7 +42,7 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
     """
     rows: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
     table, metrics = _scaled(scores), shown_metrics(Shown.PRINTED)
-    over = dict(zip(table["dataset"], table["interval_over"], strict=True))
+    interval_over = dict(zip(table["dataset"], table["interval_over"], strict=True))
     for row in table[table["metric"].isin(list(metrics))].to_dict("records"):
         cells = rows.setdefault((row["dataset"], row["model"]), {})
         head, is_share = metrics[row["metric"]].head, metrics[row["metric"]].unit == PERCENT
@@ -55,10 +55,10 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
         rows.setdefault(gap, {})
     datasets = list(dict.fromkeys(dataset for dataset, _ in rows))
     rows = dict(sorted(rows.items(), key=lambda row: datasets.index(row[0][0])))
-    keys = [(with_units(dataset, over), model) for dataset, model in rows]
+    keys = [(with_sequences(dataset, interval_over), model) for dataset, model in rows]
     index = pd.MultiIndex.from_tuples(keys, names=["Dataset", "Model"])
     columns = pd.MultiIndex.from_tuples(
-        [(metric.head, part) for metric in metrics.values() for part in ("score", "to best", "rank")]
+        [(metric.head, kind) for metric in metrics.values() for kind in ("score", "to best", "rank")]
     )
     shown = pd.DataFrame(list(rows.values()), index=index).reindex(columns=columns)
     return shown.dropna(axis=1, how="all").fillna("-")
@@ -78,7 +78,7 @@ def _scale_of_claim(metric: object) -> float:
 
 
 def _limits_of_claim(metric: object) -> tuple[float, float]:
-    """Return the lowest and the highest difference: in percentage points of a score, as it is of a cosine."""
+    """Return the lowest and the highest possible difference: of scores in percentage points, of cosines as they are."""
     return (-2.0, 2.0) if metric == "cosine" else SHARE_DIFFERENCE
 
 
@@ -86,7 +86,7 @@ def readable_claims(claims: pd.DataFrame) -> pd.DataFrame:
     """Return the paper's claims with differences and verdicts as readers see them."""
     table = table_claims(claims).reset_index()
     digits = table["metric"].eq("cosine").map({True: 3, False: 2})
-    here = [
+    measured = [
         with_brackets(row.difference, row.low, row.high, sign="+", digits=places, limits=_limits_of_claim(row.metric))
         for row, places in zip(table.itertuples(), digits, strict=True)
     ]
@@ -98,13 +98,14 @@ def readable_claims(claims: pd.DataFrame) -> pd.DataFrame:
             "Compared": table["compared"],
             "Metric": table["metric"].map(_metric_of_claim),
             "Verdict": table["verdict"],
-            "Difference": here,
+            "Difference": measured,
             "In the paper": paper,
             "Over": [str(over) or "-" for over in table["over"].astype(object).fillna("-")],
             "Seeds": table["seeds"],
             "p (Holm)": [_shown_p(value) for value in table["p_adjusted"]],
             "Pairs": [
-                f"{n}" if n == of else f"{n} of {of}" for n, of in zip(table["pairs"], table["asked"], strict=True)
+                f"{count}" if count == expected else f"{count} of {expected}"
+                for count, expected in zip(table["pairs"], table["asked"], strict=True)
             ],
         }
     )
@@ -125,32 +126,32 @@ def _metric_of_claim(metric: object) -> str:
     return f"mPC of {metrics[name].title}" if str(metric).startswith("mPC ") else metrics[name].title
 
 
-def claims_text(shown: pd.DataFrame, mark: str, note: str) -> str:
+def claims_text(shown: pd.DataFrame, caption: str, note: str) -> str:
     """Return the reproduction note as Markdown: the verdict on each claim and the differences.
 
     Args:
         shown: The result of `readable_claims`.
-        mark: Text about the data.
+        caption: The lines that describe the data and the models.
         note: Text below the table.
     """
-    lines = ["# Reproduction note", "", *mark.splitlines(), "", note, ""]
+    lines = ["# Reproduction note", "", *caption.splitlines(), "", note, ""]
     for claim, rows in shown.reset_index().groupby("Claim", sort=False):
         lines += [f"## {claim}", ""]
         for row in rows.to_dict("records"):
             if row["Verdict"] == "not tested":
                 if row["Dataset"] == "-":
-                    lines.append(f"- Not tested: it takes {row['Compared']}.")
+                    lines.append(f"- Not tested: the claim needs {row['Compared']}.")
                 else:
-                    why = f"none of {row['Pairs'].removeprefix('0 of ')} comparisons has results"
-                    lines.append(f"- {row['Dataset']}, {row['Metric']}: not tested, {why}. {row['Compared']}.")
+                    reason = f"none of {row['Pairs'].removeprefix('0 of ')} comparisons has results"
+                    lines.append(f"- {row['Dataset']}, {row['Metric']}: not tested, {reason}. {row['Compared']}.")
                 continue
             unit = "" if row["Metric"] == "cosine" else " points"
-            said = "" if row["In the paper"] == "-" else f" The paper's tables: {row['In the paper']}{unit}."
+            paper = "" if row["In the paper"] == "-" else f" The paper's tables: {row['In the paper']}{unit}."
             verdict = row["Verdict"][0].upper() + row["Verdict"][1:]
-            some = f" Only {row['Pairs']} comparisons have results." if " of " in row["Pairs"] else ""
+            partial = f" Only {row['Pairs']} comparisons have results." if " of " in row["Pairs"] else ""
             lines.append(
                 f"- {row['Dataset']}, {row['Metric']}: **{verdict}**. {row['Compared']}: {row['Difference']}{unit}, over {row['Over']}"
-                f" and {row['Seeds']} seed{'s' * (row['Seeds'] > 1)}, p {row['p (Holm)']}.{some}{said}"
+                f" and {row['Seeds']} seed{'s' * (row['Seeds'] > 1)}, p {row['p (Holm)']}.{partial}{paper}"
             )
         lines.append("")
     return "\n".join(lines)

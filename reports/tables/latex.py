@@ -19,18 +19,18 @@ import pandas as pd
 from reports.measures import HIGHER_IS_BETTER
 from reports.tables.latex_text import escape
 
-# Tables with more rows than LONG, or higher than _HIGH points, break over pages.
-LONG, _HIGH = 40, 600
+# Tables with more rows than LONG, or higher than this many points, break over pages.
+LONG, _MAX_HEIGHT = 40, 600
 # In characters: the smallest width of a head, and the widths at which row labels and text cells are broken into lines.
 _HEAD_WIDTH, _LABEL_WIDTH, _TEXT_WIDTH = 8, 20, 34
-# Tables with more columns than this have smaller gaps.
-_CLOSE = 8
+# Tables with more columns than this have smaller gaps between columns.
+_MANY_COLUMNS = 8
 # Shrinks a table to the width of the text, and never enlarges it.
 _SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 # A table that is wider than this many points is split by its top-level heads into parts, one below the other.
-_WIDE = 760
+_MAX_WIDTH = 760
 # The same limit for tables with intervals: their smaller letters must still have 6 points after shrinking.
-_WITH_INTERVALS = 560
+_MAX_WIDTH_WITH_INTERVALS = 560
 # A long table cannot be shrunk, so wider rows get smaller letters and gaps: (width limit, font size, gap), all in points. The last
 # limit is the largest width of a part.
 _SIZES = ((540, r"\small", 6), (585, r"\footnotesize", 4), (620, r"\scriptsize", 3))
@@ -96,16 +96,16 @@ def to_latex(
     if highlight:
         for rows in _rivals(table, groups):
             for column in columns:
-                _mark(column, rows)
-    parts = _parts(table, columns, _WIDE)
-    if table.columns.nlevels == 1 and _height(table, parts) > _HIGH:
+                _highlight(column, rows)
+    parts = _parts(table, columns, _MAX_WIDTH)
+    if table.columns.nlevels == 1 and _height(table, parts) > _MAX_HEIGHT:
         parts = [columns]  # a long table breaks over pages and cannot shrink, so smaller letters are better
     if any(cell.interval for column in columns for cell in column.cells):
-        narrow = _parts(table, columns, _WITH_INTERVALS)
+        narrow = _parts(table, columns, _MAX_WIDTH_WITH_INTERVALS)
         # If the labels alone are too wide, the table can only shrink.
         parts = narrow if max(_points(table, part) for part in narrow) <= _SIZES[-1][0] else parts
-    below = _NOTE_LINE * len(note) / _NOTE_CHARACTERS
-    if len(table) > LONG or _height(table, parts) + below > _HIGH:
+    note_height = _NOTE_LINE * len(note) / _NOTE_CHARACTERS
+    if len(table) > LONG or _height(table, parts) + note_height > _MAX_HEIGHT:
         return _long(table, _parts(table, columns, _SIZES[-1][0]), caption, label, note)
     return "\n".join(
         [
@@ -114,7 +114,7 @@ def to_latex(
             r"\centering",
             rf"\caption{{{escape(caption)}}}",
             rf"\label{{{label}}}",
-            *([r"\setlength{\tabcolsep}{3.5pt}"] if table.index.nlevels + len(columns) > _CLOSE else []),
+            *([r"\setlength{\tabcolsep}{3.5pt}"] if table.index.nlevels + len(columns) > _MANY_COLUMNS else []),
             "\n\n\\medskip\n".join("\n".join(_tabular(table, part)) for part in parts),
             *_note(note),
             r"\end{table}",
@@ -167,8 +167,9 @@ class _Cell:
 
     @property
     def shown(self) -> str:
-        first = self.text + self.deviation
-        return _stacked([first, rf"{{\scriptsize {self.interval}}}"], "r") if self.interval else first
+        """Return the value with its deviation, and its interval below."""
+        value = self.text + self.deviation
+        return _stacked([value, rf"{{\scriptsize {self.interval}}}"], "r") if self.interval else value
 
 
 @dataclass
@@ -221,7 +222,7 @@ def _parts(table: pd.DataFrame, columns: Sequence[_Column], limit: int) -> list[
     groups = [list(group) for _, group in groupby(columns, lambda column: column.heads[0])]
     parts = [list(columns)]
     for count in range(1, len(groups) + 1):
-        size = math.ceil(len(groups) / count)  # parts with about equally many heads, not one full and one nearly empty
+        size = math.ceil(len(groups) / count)  # all parts have about equally many top-level heads
         parts = [[c for group in groups[at : at + size] for c in group] for at in range(0, len(groups), size)]
         if max(_points(table, part) for part in parts) <= limit:
             break
@@ -291,15 +292,15 @@ def _cell(value: Any, precision: int) -> _Cell:
     if _missing(value):
         return _Cell("--", None)
     if isinstance(value, str):
-        found = _with_interval(value)
-        if not found:
+        match = _with_interval(value)
+        if not match:
             return (
                 _Cell(_MINUS.sub("$-$", value), float(value))
                 if _NUMBER.fullmatch(value)
                 else _Cell(_paragraph(value), None)
             )
-        before, interval = (_MINUS.sub("$-$", escape(found[part])) for part in ("before", "interval"))
-        number = float(found["before"]) if _NUMBER.fullmatch(found["before"]) else None
+        before, interval = (_MINUS.sub("$-$", escape(match[part])) for part in ("before", "interval"))
+        number = float(match["before"]) if _NUMBER.fullmatch(match["before"]) else None
         return _Cell(before, number, interval=interval)
     if not _is_number(value):
         return _Cell(_paragraph(str(value)), None)
@@ -319,9 +320,9 @@ def _number(value: float, precision: int) -> str:
 
 
 def _displayed(value: Any, precision: int) -> str:
-    """Return a text that is about as wide as the cell. An interval is below its value in small letters, so it counts as narrower."""
-    if found := _with_interval(value):
-        return max(found["before"], found["interval"][: -len(found["interval"]) // 4], key=len)
+    """Return a text about as wide as the cell. An interval is below its value in small letters, so three quarters of its width count."""
+    if match := _with_interval(value):
+        return max(match["before"], match["interval"][: -len(match["interval"]) // 4], key=len)
     return f"{value:,.{precision}f}" if isinstance(value, float) else str(value)
 
 
@@ -355,7 +356,7 @@ def _rivals(table: pd.DataFrame, groups: Sequence[str]) -> list[list[int]]:
     return list(rivals.values())
 
 
-def _mark(column: _Column, rows: Sequence[int]) -> None:
+def _highlight(column: _Column, rows: Sequence[int]) -> None:
     """Make the best of the rows bold and underline the second best. Values are compared as they are shown, after rounding."""
     competing = [column.cells[row] for row in rows if column.cells[row].value is not None]
     if column.higher_is_better is None or len(competing) < 2:
@@ -373,7 +374,7 @@ def _alignment(table: pd.DataFrame, cells: Sequence[_Column]) -> str:
 
 
 def _heads(table: pd.DataFrame, columns: Sequence[_Column]) -> list[str]:
-    """Return the lines of heads; the last line also names the index levels."""
+    """Return the lines of column heads; the last line also names the index levels."""
     index, levels = table.index.nlevels, table.columns.nlevels
     lines: list[str] = []
     for level in range(levels - 1):
@@ -381,8 +382,8 @@ def _heads(table: pd.DataFrame, columns: Sequence[_Column]) -> list[str]:
         for key, group in groupby(column.heads[: level + 1] for column in columns):
             count = len(list(group))
             if key[-1]:
-                wide = sum(max(column.width, _HEAD_WIDTH) for column in columns[place - index - 1 :][:count])
-                parts.append(rf"\multicolumn{{{count}}}{{c}}{{{_stacked_head(key[-1], 'c', wide)}}}")
+                width = sum(max(column.width, _HEAD_WIDTH) for column in columns[place - index - 1 :][:count])
+                parts.append(rf"\multicolumn{{{count}}}{{c}}{{{_stacked_head(key[-1], 'c', width)}}}")
                 rules.append(rf"\cmidrule(lr){{{place}-{place + count - 1}}}")
             else:
                 parts += [""] * count
@@ -417,14 +418,14 @@ def _index_texts(table: pd.DataFrame) -> list[list[str]]:
 
 
 def _lines(body: Sequence[list[str]], levels: int) -> Iterator[str]:
-    """Yield the rows without labels that repeat the row above (the last label stays), and a gap between groups of the first label."""
+    """Yield the rows as LaTeX, with a gap where the first label changes. Labels that repeat the row above are left out, except the last."""
     above: list[str] = []
     for row in body:
         shared = next((level for level in range(levels - 1) if not above or above[level] != row[level]), levels - 1)
         if above and levels > 1 and shared == 0:
             yield r"\addlinespace"
-        higher = any(_STACKED in cell for cell in row)
-        yield " & ".join([*[""] * shared, *row[shared:]]) + (r" \\[2pt]" if higher else r" \\")
+        has_several_lines = any(_STACKED in cell for cell in row)
+        yield " & ".join([*[""] * shared, *row[shared:]]) + (r" \\[2pt]" if has_several_lines else r" \\")
         above = row
 
 
@@ -436,13 +437,13 @@ def _long(table: pd.DataFrame, parts: Sequence[Sequence[_Column]], caption: str,
     for place, part in enumerate(parts):
         count = table.index.nlevels + len(part)
         heads = [r"\toprule", *_heads(table, part), r"\midrule"]
-        again = rf"\multicolumn{{{count}}}{{l}}{{(continued)}}\\"
+        continued = rf"\multicolumn{{{count}}}{{l}}{{(continued)}}\\"
         lines += [
             rf"\begin{{longtable}}{{{_alignment(table, part)}}}",
-            again if place else rf"\caption{{{escape(caption)}}}\label{{{label}}}\\",
+            continued if place else rf"\caption{{{escape(caption)}}}\label{{{label}}}\\",
             *heads,
             r"\endfirsthead",
-            again,
+            continued,
             *heads,
             r"\endhead",
             r"\midrule",

@@ -1,4 +1,4 @@
-"""Escaping of text for pdflatex; titles, tables and captions contain names that users chose."""
+"""Escaping of text for pdflatex, because titles, tables and captions contain names that users chose."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ _UNKNOWN_LETTERS = "ĦħĸĿŀŉŦŧſ"  # letters of Latin-1 and Latin Extended
 def escape(text: str) -> str:
     """Return a text as LaTeX that pdflatex can typeset in paragraphs, heads and captions.
 
-    A letter loses accents that pdflatex lacks. A character that pdflatex cannot show at all becomes its code point, such as "U+4E2D".
+    A letter loses the accents that pdflatex cannot show. Any other character that it cannot show becomes its code point, such as "U+4E2D".
 
     Args:
         text: The plain text.
@@ -113,12 +113,12 @@ def escape(text: str) -> str:
     Returns:
         The text as LaTeX.
     """
-    plain, before, shown = unicodedata.normalize("NFC", text), "", []
-    for character in plain:
+    previous, escaped = "", []
+    for character in unicodedata.normalize("NFC", text):
         # LaTeX would turn two hyphens, commas or apostrophes into one sign.
-        shown.append(("{}" if character == before and character in "-,'" else "") + _escaped(character))
-        before = character
-    return "".join(shown)
+        escaped.append(("{}" if character == previous and character in "-,'" else "") + _escaped(character))
+        previous = character
+    return "".join(escaped)
 
 
 def _escaped(character: str) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from endoarss.metrics.catalogue import metrics_by_name
-from reports.statistics.brackets import SHARE_DIFFERENCE, limits_of, with_brackets, with_units
+from reports.statistics.brackets import SHARE_DIFFERENCE, limits_of, with_brackets, with_sequences
 from reports.statistics.robustness import NOT_MOVED
 
 _ENDS = ["value", "low", "high"]
 _NOT_AVERAGED = "not averaged"
-# Columns of the summary as readers see it, by quantity.
-_SHOWN = {
+# Column heads of the summary that readers see, by quantity.
+_SUMMARY_HEADS = {
     "clean": "Clean",
     "mPC": "mPC",
     "mPC_unseen": "mPC, unseen",
@@ -33,8 +33,8 @@ def table_robustness(summary: pd.DataFrame, categories: Mapping[str, Sequence[st
         categories: The categories of a `Robustness`.
 
     Returns:
-        Rows by category and corruption, then the means over corruptions and the clean score, at the end what enters no mean: the
-        masks not moved. Columns by metric, dataset and model: value, low and high.
+        One row per corruption, by category. Then rows of the means over corruptions, of the clean score, and of scores against masks
+        that were not moved, which enter no mean. Columns by metric, dataset and model: value, low and high.
     """
     of_corruptions = _wide(summary[summary["quantity"] == "corruption_mean"])
     rows = {(category, name): of_corruptions.loc[name] for category, names in categories.items() for name in names}
@@ -49,7 +49,7 @@ def table_robustness(summary: pd.DataFrame, categories: Mapping[str, Sequence[st
 
 
 def _wide(rows: pd.DataFrame) -> pd.DataFrame:
-    """Indexed by `of`; columns metric, dataset, model, and value, low, high of each, in percent."""
+    """Return the rows in percent, indexed by `of`, with one column each for value, low and high of a metric, dataset and model."""
     keys = list(rows[["metric", "dataset", "model"]].drop_duplicates().itertuples(index=False, name=None))
     keys.sort(key=lambda key: list(metrics_by_name()).index(key[0]))
     wide = rows.set_index(["metric", "dataset", "model", "of"])[_ENDS].unstack(["metric", "dataset", "model"]) * 100
@@ -60,10 +60,11 @@ def _wide(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def readable_robustness(table: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
-    """Return Table VII without intervals, one column per model.
+    """Return Table VII without intervals, with one column per model.
 
     Args:
-        gaps: dataset and model of those without results; they have columns without values.
+        table: The table that `table_robustness` returns.
+        gaps: Dataset and model of each model without results; it has columns without values.
     """
     shown = table.xs("value", axis=1, level=3)
     metrics = list(dict.fromkeys(shown.columns.get_level_values(0)))
@@ -96,26 +97,28 @@ def table_robustness_summary(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def readable_robustness_summary(summary: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
-    """Return the main quantities with intervals, in percent, one row per model and metric.
+    """Return the main quantities with intervals, in percent, with one row per model and metric.
 
     Args:
-        gaps: dataset and model of those without results; they have rows of dashes.
+        summary: The summary of a `Robustness`.
+        gaps: Dataset and model of each model without results; it has rows of dashes.
     """
-    heads: dict[tuple[str, str, str], dict[str, str]] = {}
-    for row in summary[summary["quantity"].isin(_SHOWN)].to_dict("records"):
-        cells = heads.setdefault((row["dataset"], metrics_by_name()[row["metric"]].text, row["model"]), {})
+    table_rows: dict[tuple[str, str, str], dict[str, str]] = {}
+    for row in summary[summary["quantity"].isin(_SUMMARY_HEADS)].to_dict("records"):
+        cells = table_rows.setdefault((row["dataset"], metrics_by_name()[row["metric"]].text, row["model"]), {})
         name = f"{row['of']} " if row["quantity"] == "worst_corruption" else ""
         value, low, high = (100 * row[end] for end in _ENDS)
-        cells[_SHOWN[row["quantity"]]] = name + with_brackets(value, low, high, limits=limits_of(row["quantity"]))
+        cells[_SUMMARY_HEADS[row["quantity"]]] = name + with_brackets(
+            value, low, high, limits=limits_of(row["quantity"])
+        )
         if row["quantity"] == "mPC" and row["against"] not in ("", row["model"]):
             value, low, high = (100 * row[name] for name in ("difference", "difference_low", "difference_high"))
             cells["mPC, difference"] = with_brackets(value, low, high, sign="+", limits=SHARE_DIFFERENCE)
-    metrics = list(dict.fromkeys(metric for _, metric, _ in heads))
-    heads |= {(dataset, metric, model): {} for dataset, model in gaps for metric in metrics}
-    over = dict(zip(summary["dataset"], summary["interval_over"], strict=True))
-    keys = [(with_units(dataset, over), *others) for dataset, *others in heads]
+    metrics = list(dict.fromkeys(metric for _, metric, _ in table_rows))
+    table_rows |= {(dataset, metric, model): {} for dataset, model in gaps for metric in metrics}
+    interval_over = dict(zip(summary["dataset"], summary["interval_over"], strict=True))
+    keys = [(with_sequences(dataset, interval_over), *others) for dataset, *others in table_rows]
     index = pd.MultiIndex.from_tuples(keys, names=["Dataset", "Metric", "Model"])
-    columns = [*_SHOWN.values(), "mPC, difference"]
-    return (
-        pd.DataFrame(list(heads.values()), index=index).reindex(columns=columns).dropna(axis=1, how="all").fillna("-")
-    )
+    columns = [*_SUMMARY_HEADS.values(), "mPC, difference"]
+    shown = pd.DataFrame(list(table_rows.values()), index=index).reindex(columns=columns)
+    return shown.dropna(axis=1, how="all").fillna("-")

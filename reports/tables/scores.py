@@ -19,25 +19,25 @@ from reports.results import CELL, clean_scores, of_rank
 
 
 def table_datasets(cards: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return one row per dataset: the numbers of activities and classes that occur, and of frames, training and test frames.
+    """Return one row per dataset: how many activities and classes occur in it, and how many frames, training and test frames it has.
 
     Args:
         cards: The cards of the datasets.
     """
     rows = []
     for card in cards:
-        parts = card["frames_by_split"]
-        shown = {name for counts in card["frames_by_activity"].values() for name, count in counts.items() if count}
+        splits = card["frames_by_split"]
+        activities = {name for counts in card["frames_by_activity"].values() for name, count in counts.items() if count}
         rows.append(
             {
                 "Dataset": card["title"],
-                "Activities": len(shown),
+                "Activities": len(activities),
                 "Classes": len(
                     {name for counts in card["frames_with_class"].values() for name, count in counts.items() if count}
                 ),
                 "Frames": card["frames"],
-                "Train": parts.get("train", 0),
-                "Test": parts.get("test", 0),
+                "Train": splits.get("train", 0),
+                "Test": splits.get("test", 0),
             }
         )
     return pd.DataFrame(rows).set_index("Dataset")
@@ -82,16 +82,16 @@ def table_similarity(similarities: dict[str, dict[str, list[float]]], titles: di
     rows = []
     for dataset, splits in similarities.items():
         for split, values in splits.items():
-            found = pd.Series(values)
+            similarity = pd.Series(values)
             rows.append(
                 {
                     "Dataset": titles[dataset],
                     "Split": split,
-                    "Test frames": len(found),
-                    "Median": found.median(),
-                    "Lower quartile": found.quantile(0.25),
-                    "At least 0.95 (%)": 100 * (found >= 0.95).mean(),
-                    "At least 0.99 (%)": 100 * (found >= 0.99).mean(),
+                    "Test frames": len(similarity),
+                    "Median": similarity.median(),
+                    "Lower quartile": similarity.quantile(0.25),
+                    "At least 0.95 (%)": 100 * (similarity >= 0.95).mean(),
+                    "At least 0.99 (%)": 100 * (similarity >= 0.99).mean(),
                 }
             )
     columns = ["Dataset", "Split", "Test frames", "Median", "Lower quartile", "At least 0.95 (%)", "At least 0.99 (%)"]
@@ -115,19 +115,19 @@ def table_leakage(
         gaps: Backbone label, architecture and weighting of each pair in which one model has no results.
 
     Returns:
-        A table by backbone, architecture and weighting, with the models that both datasets have or should have. Each metric has its
-        score on both datasets in percent, and the difference (random minus by sequence).
+        A table by backbone, architecture and weighting, with the models that both datasets have, and those of `gaps`. Each metric has
+        its score on both datasets in percent, and the difference (random minus by sequence).
     """
     sides = {"random by activity": at_random, "by sequence": by_sequence}
     tables = {name: table_of_scores(results, dataset, order, gaps) for name, dataset in sides.items()}
     common = tables["random by activity"].index.intersection(tables["by sequence"].index, sort=False)
     common = common[common.get_level_values(0) != REFERENCE_BACKBONE]
     columns: dict[tuple[str, str], pd.Series] = {}
-    for metric, about in shown_metrics(Shown.LEAKAGE).items():
+    for metric, description in shown_metrics(Shown.LEAKAGE).items():
         if all(metric in table for table in tables.values()):
             for name, table in tables.items():
-                columns[about.head, name] = table.loc[common, metric]
-            columns[about.head, "difference"] = (
+                columns[description.head, name] = table.loc[common, metric]
+            columns[description.head, "difference"] = (
                 tables["random by activity"].loc[common, metric] - tables["by sequence"].loc[common, metric]
             )
     return pd.DataFrame(columns)
@@ -199,17 +199,17 @@ def table_of_rows(results: pd.DataFrame, rows: Sequence[Row], names: Sequence[st
         are several seeds.
     """
     measures = shown_metrics(Shown.TABLES, str(results["protocol"].iloc[0]))
-    found: list[dict[str, float]] = []
+    records: list[dict[str, float]] = []
     for row in rows:
         scores = clean_scores(of_rank(results, row.rank), row.dataset)
         for column in ("dataset", "backbone", "architecture", "weighting"):
             scores = scores[scores[column] == getattr(row, column)]
         values = scores[scores["metric"].isin(list(measures))].groupby("metric")["value"].agg(["mean", "std"])
         values = values.mul([measures[metric].scale for metric in values.index], axis=0)
-        shown = {metric: values["mean"].get(metric, float("nan")) for metric in measures}
-        found.append(shown | {f"{metric}_std": values["std"].get(metric, float("nan")) for metric in measures})
+        means = {metric: values["mean"].get(metric, float("nan")) for metric in measures}
+        records.append(means | {f"{metric}_std": values["std"].get(metric, float("nan")) for metric in measures})
     index = pd.MultiIndex.from_tuples([row.labels for row in rows], names=list(names))
-    return pd.DataFrame(found, index=index).dropna(axis=1, how="all")
+    return pd.DataFrame(records, index=index).dropna(axis=1, how="all")
 
 
 def readable_rows(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
@@ -226,9 +226,9 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Return the cost of each cell: parameters, and the speed and peak memory of training and inference on its device.
 
     Args:
-        costs: One dict per cell. It contains dataset, backbone, architecture and weighting (labels) and rank. A cell with results also
-            has parameters, cost and device as its provenance contains them, and latency_ms, the time per image in the evaluation of
-            robustness (None without one). A cell that selects experts has the text experts.
+        costs: One dict per cell, with the keys dataset, backbone, architecture and weighting (labels) and rank. A cell with results also
+            has parameters, cost and device, as in its provenance, and latency_ms, the time per image in milliseconds in the evaluation
+            of robustness (None if there was none). A cell whose architecture selects experts has the text experts.
     """
     rows = [
         {
@@ -248,17 +248,17 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return table
 
 
-def _measured_cost(about: Mapping[str, Any]) -> dict[str, Any]:
+def _measured_cost(cost: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "Trained parameters": about["parameters"]["trained"],
-        "All parameters": about["parameters"]["total"],
-        "Training (images/s)": about["cost"]["training"]["images_per_second"],
-        "Training (MiB)": about["cost"]["training"]["memory_mib"],
-        "Inference (images/s)": about["cost"]["inference"]["images_per_second"],
-        "Inference (MiB)": about["cost"]["inference"]["memory_mib"],
-        "Under corruption (ms/image)": about["latency_ms"],
-        "Device": about["device"],
-        **({"Experts": about["experts"]} if "experts" in about else {}),
+        "Trained parameters": cost["parameters"]["trained"],
+        "All parameters": cost["parameters"]["total"],
+        "Training (images/s)": cost["cost"]["training"]["images_per_second"],
+        "Training (MiB)": cost["cost"]["training"]["memory_mib"],
+        "Inference (images/s)": cost["cost"]["inference"]["images_per_second"],
+        "Inference (MiB)": cost["cost"]["inference"]["memory_mib"],
+        "Under corruption (ms/image)": cost["latency_ms"],
+        "Device": cost["device"],
+        **({"Experts": cost["experts"]} if "experts" in cost else {}),
     }
 
 
@@ -308,10 +308,10 @@ def table_of_labels(results: pd.DataFrame, of_activities: bool) -> pd.DataFrame:
     return wide
 
 
-def write_csv(table: pd.DataFrame, path: Path, marks: Mapping[str, object]) -> None:
-    """Write a table as CSV with four decimals; the marks, such as whether the data is synthetic, are its last columns."""
+def write_csv(table: pd.DataFrame, path: Path, last_columns: Mapping[str, object]) -> None:
+    """Write a table as CSV with four decimals; its last columns have one value each, such as whether the data is synthetic."""
     table = table.copy()
     levels = table.columns.nlevels
-    for name, value in marks.items():
+    for name, value in last_columns.items():
         table[(name, *[""] * (levels - 1)) if levels > 1 else name] = value
     path.write_text(table.to_csv(float_format="%.4f", lineterminator="\n"), encoding="utf-8", newline="\n")

@@ -76,7 +76,7 @@ def page(tmp_path: Path) -> Page:
         path = tmp_path / f"{name}.png"
         Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(path)
         figures.append(FigureSection(name, name, f"Title of {name}", path))
-    facts = Facts("Title", "demo", "standard", [0], 1, 40, synthetic=True, mark="SYNTHETIC DATA.")
+    facts = Facts("Title", "demo", "standard", [0], 1, 40, synthetic=True, caption="SYNTHETIC DATA.")
     return Page(facts, scores=Scores(scores(), ()), gallery=gallery(), figures=figures)
 
 
@@ -95,7 +95,7 @@ def test_the_gallery_has_the_first_images_under_the_examples_corruptions() -> No
     old = before.models[0].masks["smoke/1"][0]
     assert first is not None and old is not None and second is None
     assert reduced.pictures.urls[first] == whole.pictures.urls[old]
-    assert after.models[0].answers["/0"] == [{"miou": 0.0}, {"miou": 0.1}]
+    assert after.models[0].results["/0"] == [{"miou": 0.0}, {"miou": 0.1}]
     assert len(reduced.pictures.urls) == len(set(reduced.pictures.urls)) < len(whole.pictures.urls)
 
 

@@ -56,7 +56,7 @@ def test_links_that_leave_the_folder_lead_to_pages_and_copies(project: Path) -> 
 def test_a_link_to_no_file_of_the_repository_ends_it(project: Path, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(Abort):
         built(project, "[a](../gone.yaml)")
-    assert "index.md links to ../gone.yaml, which is no file of the repository." in caplog.text
+    assert "index.md links to ../gone.yaml, which does not exist in the repository." in caplog.text
 
 
 def test_an_anchor_that_is_not_there_ends_it(project: Path) -> None:

@@ -88,7 +88,7 @@ def test_seeds_are_averaged_and_other_ranks_left_out() -> None:
 def test_a_study_without_the_papers_cells_shows_its_rows() -> None:
     found = scores_against_paper(long(*cell("mtlesd", "mine", "mmoe", "moco", miou=0.5)), "mtlesd", 4, LABELS, set())
     assert len(found.shown) == 29 and found.shown.xs("ours", axis=1, level=1).isna().all().all()
-    assert "no cell of the paper's" in found.note
+    assert "none of the paper's cells" in found.note
     with pytest.raises(KeyError):
         scores_against_paper(long(), "mine", 4, LABELS, set())
 

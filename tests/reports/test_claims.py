@@ -13,13 +13,13 @@ from reports.statistics import claims
 from reports.statistics.claim_evidence import CLAIMS, RANK_CLAIM
 from reports.statistics.claim_scores import Model, Score, Scores, cosine_scores
 from reports.statistics.claims import (
-    AGAINST,
     CONTRADICTED,
-    EQUAL,
     FEW_SEEDS,
     FEW_SEQUENCES,
-    FOR_THESE,
-    LEANS,
+    FOR_THESE_MODELS,
+    LEANS_AGAINST,
+    LEANS_TOWARDS,
+    NO_DIFFERENCE,
     NOT_TESTED,
     SUPPORTED,
     verdict,
@@ -60,11 +60,11 @@ def row(table: pd.DataFrame, claim: str, metric: str = "miou") -> pd.Series:
     [
         ((1, 0.01, 3, ""), SUPPORTED),
         ((-1, 0.01, 3, ""), CONTRADICTED),
-        ((-1, 0.01, 2, ""), FOR_THESE),
-        ((1, 0.06, 3, ""), LEANS),
-        ((-1, 0.06, 1, ""), AGAINST),
-        ((1, np.nan, 3, ""), LEANS),
-        ((0, 1, 3, ""), EQUAL),
+        ((-1, 0.01, 2, ""), FOR_THESE_MODELS),
+        ((1, 0.06, 3, ""), LEANS_TOWARDS),
+        ((-1, 0.06, 1, ""), LEANS_AGAINST),
+        ((1, np.nan, 3, ""), LEANS_TOWARDS),
+        ((0, 1, 3, ""), NO_DIFFERENCE),
         ((np.nan, np.nan, 0, ""), NOT_TESTED),
         ((1, np.nan, 3, FEW_SEQUENCES), FEW_SEQUENCES),
     ],
@@ -81,7 +81,7 @@ def wavering(value: float, seed: int, sequences: int = SEQUENCES, seeds: int = 3
 
 
 def test_a_verdict_takes_six_sequences_and_three_trainings() -> None:
-    for sequences, seeds, expected in ((9, 3, SUPPORTED), (9, 2, FOR_THESE), (5, 3, FEW_SEQUENCES)):
+    for sequences, seeds, expected in ((9, 3, SUPPORTED), (9, 2, FOR_THESE_MODELS), (5, 3, FEW_SEQUENCES)):
         found = {
             TESLA: wavering(0.9, 1, sequences, seeds),
             replace(TESLA, architecture="mmoe"): wavering(0.7, 2, sequences, seeds),
@@ -239,7 +239,7 @@ def test_the_note_says_each_claim_and_its_verdict() -> None:
     text = claims_text(readable_claims(table), "SYNTHETIC DATA", "Intervals.")
     for claim in CLAIMS:
         assert f"## {claim.name}\n" in text
-    assert "**Supported**" in text and "SYNTHETIC DATA" in text and "Not tested: it takes" in text
+    assert "**Supported**" in text and "SYNTHETIC DATA" in text and "Not tested: the claim needs" in text
     assert "nan" not in text
     shown = readable_claims(table)
     assert len(shown) == len(table) and not shown.isna().any().any()

@@ -66,7 +66,7 @@ def direct(table: pd.DataFrame) -> dict[str, float]:
 def test_each_row_is_what_the_other_sequences_score() -> None:
     table = rows(1, images=40)
     found = vary_scores([model("A", table)])
-    assert found.units == "5 sequences" and found.variation.units == 5
+    assert found.interval_over == "5 sequences" and found.variation.units == 5
     left_out = [None, *sorted(set(table["sequence"]))]
     for place, sequence in enumerate(left_out):
         for metric, expected in direct(table[table["sequence"] != sequence]).items():
@@ -76,7 +76,7 @@ def test_each_row_is_what_the_other_sequences_score() -> None:
 def test_trainings_are_left_out_too_from_three_on() -> None:
     runs = [rows(seed) for seed in (1, 2, 3)]
     found = vary_scores([model("A", *runs), model("B", *runs[:2])])
-    assert found.variation.trainings == {"A": 3} and found.seeds == {"A": 3, "B": 2}
+    assert found.variation.seeds == {"A": 3} and found.seeds == {"A": 3, "B": 2}
     scores = [direct(run)["miou"] for run in runs]
     a, b = found.scores["A"]["miou"], found.scores["B"]["miou"]
     assert a[0] == pytest.approx(np.mean(scores)) and b[0] == pytest.approx(np.mean(scores[:2]))
@@ -91,7 +91,7 @@ def test_models_of_the_same_trainings_vary_together() -> None:
     runs = [rows(seed) for seed in (1, 2, 3)]
     together = [EvaluatedModel(label, "Toy", runs, "one") for label in "AB"]
     found = vary_scores(together)
-    assert found.variation.trainings == {"one": 3}
+    assert found.variation.seeds == {"one": 3}
     np.testing.assert_array_equal(found.scores["A"]["miou"], found.scores["B"]["miou"])
 
 
@@ -164,7 +164,9 @@ def test_models_of_one_task_and_datasets_apart() -> None:
 def test_what_cannot_be_compared_is_named() -> None:
     with pytest.raises(ResultsError, match="two models are called 'A'"):
         compare([model("A"), model("A", rows(7))])
-    with pytest.raises(ResultsError, match="A and B on Toy: evaluated on different images, 'f014'"):
+    with pytest.raises(
+        ResultsError, match="A and B on Toy: evaluated on different images: only one of them has 'f014'"
+    ):
         compare([model("A"), model("B", rows(7, images=14))])
     other = rows(7)
     other.loc[3, "truth_1"] += 1

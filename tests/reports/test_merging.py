@@ -110,15 +110,15 @@ def test_intervals_are_paired() -> None:
 
 def test_what_surgery_does_is_said_also_where_it_harms() -> None:
     good = measured(subject("TIES", "ties", 0, 0.7, 0.4, 0.2), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5, 0.1))
-    said = good.words(16)
-    assert "Surgery of rank 16 cuts the bias of TIES + Surgery 16 by 50 %" in said and "of none" in said
-    assert "from the jointly trained one" in said and not good.words(4)
+    said = good.note_on_surgery(16)
+    assert "Surgery of rank 16 cuts the bias of TIES + Surgery 16 by 50 %" in said and "of no merger" in said
+    assert "from the jointly trained model" in said and not good.note_on_surgery(4)
     bad = measured(subject("TIES", "ties", 0, 0.9, 0.6, 0.2), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5, 0.1))
-    said = bad.words(16)
+    said = bad.note_on_surgery(16)
     assert "BUT LOWERS the mean of accuracy and mIoU of TIES (-" in said
     assert "from the individual models that Surgery pulls towards" in said
     worse = measured(subject("TIES", "ties", 0, 0.5, 0.3, 0.2), subject("TIES + Surgery 16", "ties", 16, 0.4, 0.3, 0.1))
-    assert "BUT LOWERS" in worse.words(16) and "pulls towards" not in worse.words(16)
+    assert "BUT LOWERS" in worse.note_on_surgery(16) and "pulls towards" not in worse.note_on_surgery(16)
 
 
 def test_tables_hold_the_shown_rank_and_the_ablation_all() -> None:
@@ -154,7 +154,7 @@ def test_without_a_jointly_trained_model_there_is_no_distance_to_it() -> None:
     found = measured(
         subject("TIES", "ties", 0, bias=0.2), subject("TIES + Surgery 16", "ties", 16, bias=0.1), joint=False
     )
-    assert "to_joint" not in found.rows and "jointly" not in found.words(16)
+    assert "to_joint" not in found.rows and "jointly" not in found.note_on_surgery(16)
     assert set(readable_merging(found, 16)["To joint"]) == {"-"}
 
 
@@ -182,8 +182,8 @@ def test_cases_stay_apart() -> None:
 def test_a_dataset_that_only_tests_generalisation_has_no_bias_and_its_harm_is_said() -> None:
     found = measured(subject("TIES", "ties", 0, 0.9, 0.6), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5))
     assert "bias" not in found.rows
-    assert "Surgery of rank 16 LOWERS the mean of accuracy and mIoU of TIES (-" in found.words(16)
+    assert "Surgery of rank 16 LOWERS the mean of accuracy and mIoU of TIES (-" in found.note_on_surgery(16)
     shown = readable_merging(found, 16)
     assert set(shown["Bias (L1)"]) == {"-"} and "Change of bias" not in shown
     better = measured(subject("TIES", "ties", 0, 0.7, 0.4), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5))
-    assert "Surgery of rank 16 lowers the mean of accuracy and mIoU of none" in better.words(16)
+    assert "Surgery of rank 16 lowers the mean of accuracy and mIoU of no merger" in better.note_on_surgery(16)

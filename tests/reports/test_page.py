@@ -112,7 +112,7 @@ def test_gaps_are_named_with_their_reason(page_content: page.Page) -> None:
         and "training failed:" in reader.text
         and "not trained yet" in reader.text
     )
-    assert "Cells without results, or without results under corruption, with the reason." in reader.text
+    assert "These cells lack results, or results under corruption." in reader.text
     assert "have no results" not in reader.text, "a cell may lack its robustness alone"
     assert "not_drawn.png was not drawn" in reader.text
     assert "Gaps" not in read(page.render_page(replace(page_content, gaps=[]))).text
@@ -289,7 +289,7 @@ def test_figures_are_kept_exactly_unless_photographs_make_them_large(tmp_path: P
 
 def test_the_gallery_says_what_its_pictures_are(page_content: page.Page) -> None:
     text = read(page.render_page(page_content)).text
-    assert "Images are JPEG of quality 75; models saw them without its losses." in text
+    assert "Images are stored as JPEG of quality 75; the models got the original images." in text
     large = replace(page_content, facts=replace(page_content.facts, resolution=448))
     assert "quality 75, shrunk to 224 pixels;" in read(page.render_page(large)).text
 

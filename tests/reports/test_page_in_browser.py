@@ -239,7 +239,7 @@ def test_the_gallery_follows_the_choices(opened: Opened) -> None:
     assert opened.texts("#gallery-scores tbody tr")[0] == "Activityidle ✗ (true: cutting)"
     Select(opened.find("#gallery-model")).select_by_index(1)
     assert not opened.find("#gallery-prediction").is_displayed()
-    assert "this model gives no masks" in opened.find("#gallery-box .panels").text
+    assert "this model predicts no masks" in opened.find("#gallery-box .panels").text
     Select(corruption).select_by_visible_text("none (clean)")
     assert not severity.is_enabled() and opened.find("#gallery-severity-value").text == "clean"
     opened.find("#gallery-opacity").send_keys(Keys.HOME)

@@ -300,8 +300,8 @@ def test_scores_are_means_over_seeds() -> None:
 def test_what_intervals_are_over_is_said() -> None:
     found = measured(model("A", answers(1)))
     assert found.intervals == (
-        "Toy: 95 % t intervals over 4 sequences, for these trained models alone (what other trainings give takes 3 seeds), paired across "
-        "models.",
+        "Toy: 95 % t intervals over 4 sequences, for these trained models alone (the variation between trainings needs 3 "
+        "seeds), paired across models.",
     )
     assert set(found.summary["interval_over"]) == {"4 sequences"}
     assert "over 12 images" in measured(model("A", answers(1, sequences=0))).intervals[0]
@@ -420,7 +420,7 @@ def spoilt(kind: str) -> tuple[list[EvaluatedModel], str | None, str]:
             "A and B on Toy: .*frame_003",
         )
     if kind == "condition":
-        return [model("A", rows), model("B", other[~smoke])], None, "B on Toy: lacks smoke at severity 3;"
+        return [model("A", rows), model("B", other[~smoke])], None, "B on Toy: lacks smoke at severity 3\\."
     if kind == "clean":
         return [model("B", other[other["corruption"] != ""])], None, "B on Toy: lacks the clean images"
     if kind == "unmoved":
@@ -576,7 +576,7 @@ def test_own_corruptions_and_those_trained_on_are_marked_and_the_unseen_have_a_m
     assert "mPC, unseen" in robustness_tables.readable_robustness_summary(found.summary)
     assert (
         "* A corruption of the study" in found.legend()
-        and "† This corruption was applied in training" in found.legend()
+        and "† This corruption was also applied in training" in found.legend()
     )
     labels = [one["label"] for one in scores_of(found).content["datasets"][0]["choices"]]
     assert {"smoke*†", "contrast", "mean of unseen (2)"} <= set(labels)

@@ -68,10 +68,11 @@ def test_results_that_cannot_be_reported_are_named(results: pd.DataFrame, tmp_pa
     results.to_parquet(path)
     assert len(read_results(path, "toy", "standard")) == len(results)
     with pytest.raises(
-        ResultsError, match="of the protocol 'standard'; expected 'authors_code'. Collect the results again"
+        ResultsError,
+        match="holds results of the protocol 'standard'; expected 'authors_code'. Collect the results again",
     ):
         read_results(path, "toy", "authors_code")
-    with pytest.raises(ResultsError, match="of the study 'toy'; expected 'other'"):
+    with pytest.raises(ResultsError, match="holds results of the study 'toy'; expected 'other'"):
         read_results(path, "other")
     path.write_bytes(b"PAR1 torn")
     with pytest.raises(ResultsError, match="results.parquet: not a table of results"):

@@ -73,7 +73,7 @@ def make_tables(study: Study, results: StudyResults | None = None) -> None:
     if study.compare_with_paper:
         claims = report[names.TABLE_CLAIMS]
         assert claims.shown is not None
-        write_text(note_file(study), claims_text(claims.shown, caption, claims.text_below))
+        write_text(note_file(study), claims_text(claims.shown, caption, claims.full_note))
     else:
         note_file(study).unlink(missing_ok=True)  # an earlier version of the study was compared with the paper
 

@@ -29,8 +29,10 @@ def merging_tables(results: StudyResults) -> dict[str, ReportTable]:
         }
     rank = shown_rank(study)
     intervals = " ".join([*merging.same, *merging.intervals])
-    details = " ".join(f"{study_note(study)} Rank of Surgery: {rank}. {merging.words(rank)} {intervals} {gaps}".split())
-    others = [merging.words(other) for other in merging_of(study).surgery.ablation if other != rank]
+    details = " ".join(
+        f"{study_note(study)} Rank of Surgery: {rank}. {merging.note_on_surgery(rank)} {intervals} {gaps}".split()
+    )
+    others = [merging.note_on_surgery(other) for other in merging_of(study).surgery.ablation if other != rank]
     ranks = " ".join(f"{_RANKS_NOTE} {' '.join(others)} {intervals} {gaps}".split())
     return {
         TABLE_MERGING: ReportTable(

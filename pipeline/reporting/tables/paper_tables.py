@@ -24,7 +24,7 @@ from reports import names
 from reports.paper_numbers import DATASETS, paper_ablation, paper_ranks
 from reports.results import comparable_rows
 from reports.statistics.claims import test_claims
-from reports.statistics.variation import MIN_CLUSTERS, MIN_SEEDS, note_of_intervals
+from reports.statistics.variation import MIN_SEEDS, MIN_SEQUENCES, note_of_intervals
 from reports.tables.against_paper import (
     ComparedWithPaper,
     ablation_against_paper,
@@ -109,11 +109,11 @@ def _tested_claims(results: StudyResults) -> tuple[pd.DataFrame, str]:
         {dataset: asked_for_claims(study, dataset) for dataset in evaluated_datasets(study)},
         study.lora.rank,
         titles,
-        {dataset: varied.units for dataset, varied in clean.items()},
-        [dataset for dataset, varied in clean.items() if varied.of_sequences],
+        {dataset: varied.interval_over for dataset, varied in clean.items()},
+        [dataset for dataset, varied in clean.items() if varied.sequences_known],
     )
     return claims, " ".join(
-        note_of_intervals(titles[dataset], varied.units, varied.variation) for dataset, varied in clean.items()
+        note_of_intervals(titles[dataset], varied.interval_over, varied.variation) for dataset, varied in clean.items()
     )
 
 
@@ -206,7 +206,7 @@ _CLAIMS_NOTE = (
     "is about, or the difference between the best models of two groups; the interval of the latter allows for any model of a group to be "
     "the best. Each interval holds for its row alone. p is the p-value of no difference, adjusted by Holm's method for all {tests} tests "
     "of this table, so that at most 5 of 100 studies have a false verdict. Supported or contradicted: p is below "
-    f"0.05, with at least {MIN_CLUSTERS} sequences and {MIN_SEEDS} trainings of each model. With fewer trainings, a small p says that "
+    f"0.05, with at least {MIN_SEQUENCES} sequences and {MIN_SEEDS} trainings of each model. With fewer trainings, a small p says that "
     "these trained models differ, but models trained with other seeds may not. With few sequences and trainings most claims stay "
     "undecided. Images whose sequence is not known count as independent, although frames of one video are not. In the paper: the "
     "same difference in the paper's tables, whose AC is mean precision (protocol authors_code)."

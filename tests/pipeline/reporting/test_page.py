@@ -205,7 +205,7 @@ def test_the_gallery_shows_the_saved_masks(study: Study) -> None:
     assert dataset.severities == (1, 3, 5) and set(rows["severity"]) == {0, 1, 2, 3, 5}
     shown_conditions = {(c, s) for c, s in zip(rows["corruption"], rows["severity"], strict=True) if s != 2}
     assert kept_ids == frame_ids and set(kept) == shown_conditions, "no more is kept than the page shows"
-    assert set(model.masks) == set(model.answers) == {f"{name}/{severity}" for name, severity in kept}
+    assert set(model.masks) == set(model.results) == {f"{name}/{severity}" for name, severity in kept}
     for (name, severity), masks in kept.items():
         key = f"{name}/{severity}"
         for i, image in enumerate(dataset.images):
@@ -221,7 +221,7 @@ def test_the_gallery_shows_the_saved_masks(study: Study) -> None:
             one = rows[(rows["frame_id"] == image.frame_id) & (rows["corruption"] == name) & rows["mask_warped"]]
             one = one[one["severity"] == severity]
             scores = {s["metric"]: s["value"] for s in scores_of(one, labels) if not s["class"]}
-            answer = model.answers[key][i]
+            answer = model.results[key][i]
             # Over the classes of truth or prediction, as figure 5 says of the same image.
             assert answer["miou"] == pytest.approx(image_ious(one, len(labels.classes))[0], abs=1e-6)
             classes = set(np.unique(truth)) | set(np.unique(masks[i]))
@@ -237,8 +237,8 @@ def test_the_gallery_shows_the_saved_masks(study: Study) -> None:
 def test_a_model_without_masks_is_in_the_gallery(study: Study) -> None:
     gallery = gallery_of(StudyResults(study))
     model = model_of(gallery, ALONE)
-    assert model.masks == {} and set(model.answers) == set(model_of(gallery, CELL).answers)
-    assert all(set(answer) == {"activity"} for answers in model.answers.values() for answer in answers)
+    assert model.masks == {} and set(model.results) == set(model_of(gallery, CELL).results)
+    assert all(set(answer) == {"activity"} for answers in model.results.values() for answer in answers)
 
 
 def test_a_study_without_robustness(study: Study, study_file: Path) -> None:
