@@ -97,7 +97,8 @@ def compared_models(run: ExternalModelRun) -> list[EvaluatedModel]:
         missing = [cell.id for cell in results.missing_robustness if cell.dataset == run.dataset]
         raise InputError(
             f"--beside: no cell of {run.dataset} has its robustness evaluated; missing: "
-            f"{', '.join(missing) or 'the study asks for none'}. Evaluate cells with `endoarss robustness --cell ID` or snakemake, or leave --beside out."
+            f"{', '.join(missing) or 'the study asks for none'}. "
+            "Evaluate cells with `endoarss robustness --cell ID` or snakemake, or leave --beside out."
         )
     return models
 
