@@ -47,7 +47,7 @@ def mean_restraint(counts: Counts) -> Array:
     return mean_of_known(restraint(counts))
 ''',
     {
-        '    _Distance(HD, "HD"': '    Metric("restraint", "Restraint", PIXELS, counts.mean_restraint, counts.restraint),\n'
+        '    _DistanceMetric(HD, "HD"': '    Metric("restraint", "Restraint", PIXELS, counts.mean_restraint, counts.restraint),\n'
     },
 )
 # One that is measured in the masks of each image, and so has columns of its own in saved rows.
@@ -70,7 +70,7 @@ def agreement_of_areas(truth, prediction, classes):
     {
         "from endoarss.metrics.calibration": "from endoarss.metrics.areas import agreement_of_areas\n",
         "    Measurement((SSIM,)": '    Measurement(("agreement",), agreement_of_areas),\n',
-        '    _Distance(HD, "HD"': '    _OfImages("agreement", "Agreement", "agreement"),\n',
+        '    _DistanceMetric(HD, "HD"': '    _MeanOfImages("agreement", "Agreement", "agreement"),\n',
     },
 )
 

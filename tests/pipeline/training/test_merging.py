@@ -52,7 +52,7 @@ from pipeline.study.loading import load_study, make_study
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robust_models
 from pipeline.training import merge_models
-from pipeline.training.merge_models import _common_dataset, _Work
+from pipeline.training.merge_models import _common_dataset, _SharedWork
 from pipeline.training.merge_request import read_request
 
 VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": 1.0}
@@ -401,7 +401,7 @@ def test_representations_of_other_models_are_not_shown(copy: Study) -> None:
     path = results_folder(copy) / "cells" / f"{TIES}-surgery8" / "provenance.json"
     path.write_text(json.dumps(about(copy, f"{TIES}-surgery8") | {"checkpoint_sha256": "0" * 64}))
     assert set(representations_of(StudyResults(copy))[0].merged["ties"]) == {"without"}
-    other = {**copy.as_dict(), "merging": {**copy.merging.as_dict(), "surgery": {"rank": 4}}}
+    other = {**copy.as_dict(), "merging": {**copy.merging.as_dict(), "surgery": {"rank": 4, "ablation": [2]}}}
     assert all(
         set(kinds) == {"without"} for kinds in representations_of(StudyResults(make_study(other)))[0].merged.values()
     )
@@ -574,12 +574,12 @@ def test_what_cannot_be_merged_is_said(arguments: list[str], words: str, study: 
 def test_ranks_above_an_unknown_width_are_refused_before_any_work(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_Work, "begin", lambda *_: pytest.fail("the work began"))
+    monkeypatch.setattr(_SharedWork, "begin", lambda *_: pytest.fail("the work began"))
     settings = study.as_dict()
     settings["merging"]["surgery"] |= {"rank": 25, "ablation": [2, 26]}
     wide = Study.model_validate_json(json.dumps(settings))  # as a study whose backbone does not give its width
     for rank, key in ((25, "rank"), (26, "ablation")):
-        request = replace(read_request(study, [A, B]), wanted=(("averaging", 0), ("averaging", rank)))
+        request = replace(read_request(study, [A, B]), mergers_and_ranks=(("averaging", 0), ("averaging", rank)))
         with pytest.raises(
             InputError, match=f"^merging.surgery.{key}: rank {rank}; expected 1 to 24, the number of channels"
         ):
