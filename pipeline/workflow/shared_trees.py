@@ -9,14 +9,14 @@ from pydantic import ValidationError
 from pipeline.cleaning.studies_in_use import studies_in_use
 from pipeline.errors import InputError
 from pipeline.io.files import read_json
-from pipeline.results.paths import generated_done_file, generated_trees
+from pipeline.results.paths import generated_done_file, generated_trees, study_file
 from pipeline.study.models import GeneratedTrees, Study
 
 
 def check_generated_trees(study: Study) -> None:
-    """Check that the study does not replace a generated raw tree that another study in use still wants as it is.
+    """Check that the study does not replace a generated raw tree from which another study in use has results.
 
-    Call it after the plan, because reading other studies loads their components, which count as code of results.
+    A study that never ran loses nothing: the tree is made with its settings when it runs. Call it after the plan, because reading other studies loads their components, which count as code of results.
 
     Raises:
         InputError: with the keys and values of both studies, and what to do.
@@ -24,11 +24,17 @@ def check_generated_trees(study: Study) -> None:
     wanted = study.raw.generate
     trees = {root: _made_with(root) for root in generated_trees(study).values()}
     replaced = {root: made for root, made in trees.items() if made not in (None, wanted)}
-    others = [one for one in studies_in_use(study).studies if one.name != study.name] if replaced else []
+    if not replaced:
+        return
+    with_results = [
+        other
+        for other in studies_in_use(study).studies
+        if other.name != study.name and study_file(other).parent.is_dir()
+    ]
     for root, made in replaced.items():
-        users = [one for one in others if root in generated_trees(one).values()]
-        # A study in use may be there twice, as its file and as the version that ran. Its file may have been changed to equal settings.
-        agreeing = {one.name for one in users if one.raw.generate == wanted}
+        users = [other for other in with_results if root in generated_trees(other).values()]
+        # A study may be in the list twice: its file, and the version that ran last. Its file may have been changed to equal settings.
+        agreeing = {other.name for other in users if other.raw.generate == wanted}
         for other in users:
             if other.raw.generate == made and other.name not in agreeing:
                 raise InputError(_refusal(study, other, root))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.results.paths import study_file
 from pipeline.study.cells import trainings_of
 from pipeline.study.loading import load_study
 
@@ -79,8 +80,12 @@ def test_a_mistake_in_the_study_stops_before_anything_runs(
 def test_a_tree_of_another_study_is_not_replaced(
     checkout: Path, snakemake: Run, small_study: Callable[..., str]
 ) -> None:
-    demo = load_study(checkout / "studies/demo.yaml").raw.generate
+    study = load_study(checkout / "studies/demo.yaml")
+    demo = study.raw.generate
     assert demo is not None
+    version = checkout / study_file(study)  # the demo ran
+    version.parent.mkdir(parents=True)
+    version.write_text(json.dumps(study.as_dict()))
     tree = checkout / f"data/raw/{demo.name}/esd"
     tree.mkdir(parents=True)
     (tree / "generated.json").write_text(json.dumps(demo.as_dict()))

@@ -50,13 +50,21 @@ def ran(study: Study) -> None:
 
 
 def test_a_tree_that_another_study_wants_is_not_replaced(study: Callable[..., Study]) -> None:
-    generated(study("one", 20, written=True))
+    one = study("one", 20, written=True)
+    generated(one)
+    ran(one)
     with pytest.raises(InputError) as error:
         check_generated_trees(study("two", 30, written=True))
     assert str(error.value).startswith(
         "raw.generate.esd_frames is 30 in study 'two' and 20 in study 'one', but both studies use the raw tree data/raw/toy/esd"
     )
     assert "Give raw.generate.name another value than 'toy'" in str(error.value)
+
+
+def test_a_study_that_never_ran_protects_nothing(study: Callable[..., Study]) -> None:
+    """Changing the demo is possible although the file of demo_full, which shares its trees, is there."""
+    generated(study("one", 20, written=True))
+    check_generated_trees(study("two", 30, written=True))
 
 
 def test_the_last_version_that_ran_counts_without_a_file(study: Callable[..., Study]) -> None:
@@ -89,7 +97,7 @@ def test_both_studies_of_a_tree_may_change_together(study: Callable[..., Study])
 
 
 def test_an_unfinished_tree_protects_nothing(study: Callable[..., Study]) -> None:
-    study("one", 20, written=True)
+    ran(study("one", 20, written=True))
     two = study("two", 30)
     check_generated_trees(two)
     TREE.mkdir(parents=True)
