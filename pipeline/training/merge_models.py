@@ -85,9 +85,7 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
     _check_ranks(study, request, next(iter(models.values())).backbone.out_channels)
     for name, header in headers.items():
         if header["select_on"] != "val":
-            print(
-                f"{name}: this model was trained on the validation frames too, so coefficients are chosen on frames that it was trained on."
-            )
+            print(f"{name}: this model was trained on the validation frames too, and coefficients are chosen on them.")
         if header["select_on"] == "test":
             print(
                 f"{name}: the epoch of this model was chosen on the test split, so test scores of models merged from it are too high."

@@ -92,8 +92,8 @@ def train_cell(study: Study, cell: Cell) -> None:
     history = train(model, data, settings, device, cell.id, validate, choose, resume, observe)
     seconds = round(time.perf_counter() - started, 1)
     origin = {**_origin(study, cell, model, split, fitted), **decisions, **about_software}
-    with memory_explained(cell.id, device, "input_size, sma_width of the backbone, training.cells_per_gpu") as activity:
-        activity[0] = "its predictions"
+    with memory_explained(cell.id, device, "input_size, sma_width of the backbone, training.cells_per_gpu") as where:
+        where[0] = "its predictions"
         predictions = predict_cell(study, cell, model)
         cost = {"training": _cost_of_training(history), "inference": cost_of_inference(study, cell, model)}
     with whole_files() as temporary:
