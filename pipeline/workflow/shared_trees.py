@@ -16,7 +16,8 @@ from pipeline.study.models import GeneratedTrees, Study
 def check_generated_trees(study: Study) -> None:
     """Check that the study does not replace a generated raw tree from which another study in use has results.
 
-    A study that never ran loses nothing: the tree is made with its settings when it runs. Call it after the plan, because reading other studies loads their components, which count as code of results.
+    A study that never ran loses nothing, because its run makes the tree again. Call this function after the plan: reading other studies
+    loads their components, which count as code of results.
 
     Raises:
         InputError: with the keys and values of both studies, and what to do.
