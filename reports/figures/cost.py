@@ -46,7 +46,7 @@ def draw_cost(costs: pd.DataFrame, caption: str, png: Path, pdf: Path) -> None:
     """Draw accuracy and mIoU against trained parameters and against images per second.
 
     There is one row of panels per dataset and one marker per training. Markers that would hide one another are drawn side by side. Where
-    models differ in the rank of their adapters alone, each is labelled with its rank.
+    models differ only in the rank of their adapters, each is labelled with its rank.
 
     Args:
         costs: `COLUMNS`, one row per training and dataset; scores from 0 to 1, NaN where a model does not give them.

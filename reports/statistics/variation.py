@@ -230,11 +230,11 @@ def note_of_intervals(dataset: str, interval_over: str, variation: Variation) ->
         The sentence.
     """
     if not variation.units:
-        return f"{dataset}: no intervals, because there is {interval_over} alone."
+        return f"{dataset}: no intervals, because there is only {interval_over}."
     seeds = " or ".join(map(str, sorted(set(variation.seeds.values()))))
     trained = (
         f" and {seeds} trainings of each model that has {MIN_SEEDS} or more"
         if seeds
-        else f", for these trained models alone (the variation between trainings needs {MIN_SEEDS} seeds)"
+        else f", only for these trained models (the variation between trainings needs {MIN_SEEDS} seeds)"
     )
     return f"{dataset}: {100 * COVERAGE:.0f} % t intervals over {interval_over}{trained}, paired across models."

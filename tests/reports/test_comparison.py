@@ -140,7 +140,7 @@ def test_a_model_ties_with_its_copy() -> None:
 def test_one_image_has_no_interval_and_says_so() -> None:
     found = compare([model("A", rows(1, images=1)), model("B", rows(2, images=1))])
     assert found.scores["low"].isna().all() and found.scores["value"].notna().any()
-    assert found.intervals == ("Toy: no intervals, because there is 1 sequence alone.",)
+    assert found.intervals == ("Toy: no intervals, because there is only 1 sequence.",)
     assert "[" not in readable_comparison(found.scores).to_string()
     assert found.pairs["p"].isna().all() and found.scores["rank_low"].isna().all()
 

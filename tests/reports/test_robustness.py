@@ -300,7 +300,7 @@ def test_scores_are_means_over_seeds() -> None:
 def test_what_intervals_are_over_is_said() -> None:
     found = measured(model("A", answers(1)))
     assert found.intervals == (
-        "Toy: 95 % t intervals over 4 sequences, for these trained models alone (the variation between trainings needs 3 "
+        "Toy: 95 % t intervals over 4 sequences, only for these trained models (the variation between trainings needs 3 "
         "seeds), paired across models.",
     )
     assert set(found.summary["interval_over"]) == {"4 sequences"}
