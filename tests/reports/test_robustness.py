@@ -315,7 +315,7 @@ def test_what_intervals_are_over_is_said() -> None:
 @pytest.mark.parametrize(("images", "sequences", "alone"), [(1, 0, "1 image"), (12, 1, "1 sequence")])
 def test_one_unit_has_no_intervals(images: int, sequences: int, alone: str, tmp_path: Path) -> None:
     found = measured(model("A", answers(1, images, sequences)), model("B", answers(2, images, sequences)), baseline="A")
-    assert found.intervals == (f"Toy: no intervals, because there is {alone} alone.",)
+    assert found.intervals == (f"Toy: no intervals, because there is only {alone}.",)
     ends = [name for name in found.summary if name.endswith(("low", "high"))]
     assert len(ends) == 4 and found.summary[ends].isna().all(axis=None)
     assert found.conditions["value"].notna().all() and "[" not in shown_text(found)

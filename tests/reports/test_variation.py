@@ -76,7 +76,7 @@ def test_notes_say_what_varies() -> None:
         "D", "9 sequences", Variation(9, {"a": 3})
     )
     assert "for these trained models alone" in note_of_intervals("D", "9 sequences", Variation(9))
-    assert note_of_intervals("D", "1 image", Variation()) == "D: no intervals, because there is 1 image alone."
+    assert note_of_intervals("D", "1 image", Variation()) == "D: no intervals, because there is only 1 image."
 
 
 def test_printed_intervals_end_at_the_limits_of_the_number() -> None:
