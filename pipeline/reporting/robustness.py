@@ -9,6 +9,7 @@ from pathlib import Path
 
 from corruptions.catalogue import STANDARD_CORRUPTIONS, known_categories, known_corruptions
 from corruptions.field_of_view import KEEP
+from endoarss.metrics.catalogue import ACCURACY
 from pipeline.io.files import whole_file
 from pipeline.reporting.models import label_of, robust_models
 from pipeline.reporting.report_table import ReportTable, write_tables
@@ -62,12 +63,13 @@ def robustness_tables(
     means = table_robustness(robustness.summary, robustness.categories)
     summary = table_robustness_summary(robustness.summary)
     shown, legend = robustness.for_readers(), robustness.legend()
+    accuracy = _ACCURACY_NOTE if ACCURACY in set(robustness.summary["metric"]) else ""
     return {
         names.TABLE_ROBUSTNESS: ReportTable(
             f"Robustness: mean over severities {levels} of each corruption",
             means,
             readable_robustness(table_robustness(shown.summary, shown.categories), without_results),
-            note=" ".join(filter(None, [_MEANS_NOTE, legend, intervals, gaps])),
+            note=" ".join(filter(None, [_MEANS_NOTE, accuracy, _INTERVALS_NOTE, legend, intervals, gaps])),
             protocol="standard",
         ),
         names.TABLE_ROBUSTNESS_SUMMARY: ReportTable(
@@ -87,9 +89,11 @@ def robustness_tables(
 
 
 _MEANS_NOTE = (
-    "If a corruption moves pixels, true masks are moved in the same way. The last rows are scores against masks that were not moved. "
-    "Accuracy does not depend on masks. Intervals are in the CSV."
+    "If a corruption moves pixels, true masks are moved in the same way. The last rows are scores against masks that were not "
+    "moved."
 )
+_ACCURACY_NOTE = "Accuracy does not depend on masks."
+_INTERVALS_NOTE = "Intervals are in the CSV."
 _SUMMARY_NOTE = (
     "mPC: mean over corruptions and severities. rPC: mPC / clean. Retention area: the area below score / clean against severity. mCE and "
     "relative mCE: errors as a share of the baseline's; lower is better. Worst corruption: its mean over severities."
