@@ -75,7 +75,7 @@ def test_notes_say_what_varies() -> None:
     assert "over 9 sequences and 3 trainings of each model" in note_of_intervals(
         "D", "9 sequences", Variation(9, {"a": 3})
     )
-    assert "for these trained models alone" in note_of_intervals("D", "9 sequences", Variation(9))
+    assert "only for these trained models" in note_of_intervals("D", "9 sequences", Variation(9))
     assert note_of_intervals("D", "1 image", Variation()) == "D: no intervals, because there is only 1 image."
 
 
