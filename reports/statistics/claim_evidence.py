@@ -130,7 +130,7 @@ def _multi_task(scores: Scores, _: str) -> Iterator[Evidence]:
     multi_task = [s[MIOU] for m, s in scores.items() if m.multi_task and m.backbone == "dinov2" and MIOU in s]
     if singles and multi_task:
         gap = mean_score(multi_task).minus(mean_score(singles))
-        yield Evidence(MIOU, "DINOv2, mean of multi-task - segmentation only", [[gap]], len(multi_task))
+        yield Evidence(MIOU, "multi-task DINOv2 (mean) - segmentation-only DINOv2", [[gap]], len(multi_task))
 
 
 def _gradients(scores: Scores, dataset: str) -> Iterator[Evidence]:
@@ -164,7 +164,7 @@ def _robust(scores: Scores, dataset: str) -> Iterator[Evidence]:
 
 RANK_CLAIM = "Rank 4 is the best rank"
 _DINOV2 = _mean_difference({"backbone": "dinov2"}, {"backbone": "resnet"}, "DINOv2 - ResNet")
-_SMA = _mean_difference({"backbone": "endoarss"}, {"backbone": "dinov2"}, "with SMA - without")
+_SMA = _mean_difference({"backbone": "endoarss"}, {"backbone": "dinov2"}, "with SMA - without SMA")
 _OVER_MMOE = _mean_difference({"architecture": "tesla"}, {"architecture": "mmoe"}, "TESLA - MMoE")
 _OVER_DSELECT = _mean_difference({"architecture": "tesla"}, {"architecture": "dselect_k"}, "TESLA - DSelect-k")
 CLAIMS: Sequence[Claim] = (
