@@ -1,4 +1,4 @@
-"""The abbreviations in tables, figures and captions: the page, the LaTeX document and the documentation show this list."""
+"""Lists the abbreviations in tables, figures and captions, and finds them in texts; the page links them to its glossary."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Term:
 
     @property
     def anchor(self) -> str:
-        """Return the anchor of its entry in a glossary."""
+        """Return the anchor of the abbreviation's entry in a glossary."""
         return "term-" + re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
 
@@ -45,17 +45,17 @@ GLOSSARY = (
     Term(
         "CAGrad",
         "conflict-averse gradient descent",
-        "A weighting that improves the worst-served task near the mean gradient.",
+        "A weighting that helps the task that improves least, with an update near the mean gradient.",
     ),
     Term("CE", "corruption error", "Error summed over severities, divided by that of the baseline model."),
     Term(
-        "CGC", "customized gate control", "An architecture with experts that all tasks share and experts of one task."
+        "CGC", "customized gate control", "An architecture with experts that all tasks share and experts for each task."
     ),
     Term("CSV", "comma-separated values", "The text format of the tables in the folder tables/."),
     Term(
         "DB-MTL",
         "dual-balancing multi-task learning",
-        "A weighting that balances the tasks' losses by a logarithm and their gradients by their length.",
+        "A weighting that balances the tasks' losses by a logarithm and their gradients by their norm.",
     ),
     Term("Dice", "Dice coefficient", "Twice the overlap of two masks, divided by the sum of their areas."),
     Term(
@@ -102,7 +102,7 @@ GLOSSARY = (
     Term(
         "MGDA",
         "multiple-gradient descent algorithm",
-        "A weighting that follows the shortest mean of the gradients.",
+        "A weighting that follows the weighted mean of the gradients with the smallest norm.",
     ),
     Term("MiB", "mebibyte", "1,048,576 bytes."),
     Term("mIoU", "mean intersection over union", "IoU, mean over classes."),
@@ -123,7 +123,7 @@ GLOSSARY = (
     Term(
         "MTLEndovis-Gen",
         "generalisation set of MTLEndovis, from EndoVis 2017",
-        "Test frames alone: models trained on MTLEndovis are tested on it.",
+        "A dataset with test frames only, for models that were trained on MTLEndovis.",
     ),
     Term("MTLESD", "multi-task dataset of endoscopic submucosal dissection", "Frames with masks and activities."),
     Term(

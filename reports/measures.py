@@ -1,4 +1,4 @@
-"""The columns of tables whose values compete, and whether higher or lower values are better."""
+"""Lists the table columns whose values compete for the best, and says whether higher or lower values are better."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Names of tables, figures and models as readers see them; the names of metrics are in `endoarss.metrics.catalogue`."""
+"""Defines the file names of tables and figures, and the names of models and figures that readers see.
+
+The names of metrics are in `endoarss.metrics.catalogue`.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +104,7 @@ REFERENCE_BACKBONE = "reference"
 
 
 def in_words(value: str) -> str:
-    """Return a value of a study key as captions show it, such as "authors' code" for the protocol `authors_code`."""
+    """Return a value of a study key in the form that captions show, such as "authors' code" for the protocol `authors_code`."""
     return {"authors_code": "authors' code"}.get(value, value.replace("_", " "))
 
 

@@ -1,4 +1,4 @@
-"""The order and the numbers of tables and figures, which are the same on the page, in the LaTeX document and in its PDF."""
+"""Defines the order and the numbers of tables and figures, which are the same on the page, in the LaTeX document and in its PDF."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LAST_OF_DATASETS = "table4_"
 
 
 def place_of(name: str) -> tuple[int, int]:
-    """Return the position of a table's or figure's section, and its position within that section."""
+    """Return the position of the section of a table or figure, and the position of the table or figure within the section."""
     for section, beginnings in enumerate(SECTIONS.values()):
         for place, beginning in enumerate(beginnings):
             if name.startswith(beginning):

@@ -1,4 +1,4 @@
-"""The long result table: one row per measurement."""
+"""Reads the long result table, which has one row per measurement, and selects rows from it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read_results(path: Path, study: str = "", protocol: str = "", clean: bool = 
         clean: If true, read only the rows of clean images, which are far fewer than those of corrupted images.
 
     Raises:
-        ResultsError: If the file is missing, is no table, lacks a column, mixes protocols, or belongs to another study or protocol.
+        ResultsError: If the file does not exist, is not a table, lacks a column, mixes protocols, or belongs to another study or protocol.
     """
     if not path.is_file():
         raise ResultsError(f"{path}: missing. Run the steps before this one, or snakemake.")
@@ -102,7 +102,7 @@ def of_rank(results: pd.DataFrame, rank: int) -> pd.DataFrame:
 
 
 def comparable_rows(results: pd.DataFrame, select_on: str) -> pd.DataFrame:
-    """Return the rows of trainings whose checkpoint was selected in the given way, and of references; not those of merged models."""
+    """Return the rows of trainings whose checkpoint was selected in the given way, and of references, without those of merged models."""
     return results[(results["merger"] == "") & results["select_on"].isin(["", select_on])]
 
 

@@ -1,1 +1,1 @@
-"""Figures, drawn from data frames."""
+"""Draws the figures of a study from data frames and images."""

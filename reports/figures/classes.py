@@ -1,4 +1,4 @@
-"""Figure of the scores of every class and activity, with one bar per model."""
+"""Draws the figure of the scores of every class and activity, with one bar per model."""
 
 from __future__ import annotations
 

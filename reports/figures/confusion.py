@@ -1,4 +1,4 @@
-"""Figure of confusion matrices: activities per image, classes per pixel."""
+"""Draws the figure of confusion matrices: activities are counted in images, classes in pixels."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Confusion:
 
     Attributes:
         title: The title above the matrix.
-        names: The names of its C classes.
+        names: The names of the C activities or classes.
         matrix: int64 (C, C); rows are the ground truth, columns are the predictions.
         counts: Whether cells show counts; otherwise they show percent of their row.
     """

@@ -1,4 +1,4 @@
-"""Figure of scores against cost: trained parameters and speed."""
+"""Draws the figure of scores against cost: trained parameters and inference speed."""
 
 from __future__ import annotations
 
@@ -96,7 +96,13 @@ def draw_cost(costs: pd.DataFrame, caption: str, png: Path, pdf: Path) -> None:
 
 
 def _draw_legends(figure: Figure, legends: Sequence[tuple[Sequence[Line2D], int]], bottom: float) -> None:
-    """Draw legends below each other; each is given by its handles and its number of columns. `bottom` is in inches from below."""
+    """Draw legends below each other.
+
+    Args:
+        figure: The figure.
+        legends: Handles and number of columns of each legend.
+        bottom: Distance in inches from the lower edge of the figure to the upper edge of the first legend.
+    """
     for handles, columns in legends:
         figure.legend(
             handles=handles,
@@ -114,7 +120,7 @@ def _draw_legends(figure: Figure, legends: Sequence[tuple[Sequence[Line2D], int]
 
 
 def _rank_labels(costs: pd.DataFrame) -> pd.Series:
-    """Return "r4" and the like for each row whose dataset, backbone and architecture have several ranks, and "" for the others."""
+    """Return a label such as "r4" for each row whose dataset, backbone and architecture have several ranks, "" for the other rows."""
     ranks = costs.groupby(["dataset", "backbone", "architecture"])["rank"].transform("nunique")
     return costs["rank"].map("r{}".format).where(ranks > 1, "")
 

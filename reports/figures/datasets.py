@@ -1,4 +1,4 @@
-"""Figures of the datasets: contact sheets, class balance, classes by activity (figure 1a), and leakage between splits."""
+"""Draws the figures of the datasets: contact sheets, class balance, classes by activity (figure 1a), and leakage between splits."""
 
 from __future__ import annotations
 

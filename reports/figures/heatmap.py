@@ -1,4 +1,4 @@
-"""Heatmap of the scores of every model under every corruption."""
+"""Draws the heatmap of the scores of every model under every corruption."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def draw_heatmap(summary: pd.DataFrame, categories: Groups, caption: str, png: P
         pdf: PDF file to write.
     """
     blocks = [_panels(summary[summary["dataset"] == dataset], categories) for dataset in summary["dataset"].unique()]
-    caption = f"Scores in %, mean over severities; {MEAN}: over corruptions. Masks move along with pixels.\n{caption}"
+    caption = (
+        f"Scores in %, mean over severities. {MEAN}: mean over corruptions. Masks move along with pixels.\n{caption}"
+    )
     sizes = [_Size(panels) for panels in blocks]
     with mpl.rc_context(STYLE):
         top = head_height(caption)

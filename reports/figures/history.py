@@ -1,4 +1,4 @@
-"""Figure of training histories: losses, task weights and the angle between the tasks' gradients in each epoch."""
+"""Draws the figure of training histories: losses, task weights, and norms and cosine of the tasks' gradients in each epoch."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class TrainingHistory:
 
 
 def draw_histories(histories: Sequence[TrainingHistory], title: str, caption: str, png: Path, pdf: Path) -> None:
-    """Draw one column per backbone and architecture (single tasks share one); colour and marker identify a weighting.
+    """Draw one column of panels per backbone and architecture label, and one row per quantity; colour and marker identify a weighting.
 
     Args:
         histories: The histories of one dataset.
@@ -231,5 +231,5 @@ def _label(quantity: str) -> str:
     return {
         "loss": f"{task} loss",
         "weight": f"weight of {task},\nshare of all",
-        "gradient_norm": f"gradient of\n{task}, length",
+        "gradient_norm": f"gradient norm\nof {task}",
     }[kind]

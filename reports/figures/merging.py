@@ -1,4 +1,4 @@
-"""Figures of merging: scores against bias without and with Surgery, and projected representations."""
+"""Draws the figures of merging: scores against bias without and with Surgery, and projected representations."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Representations:
-    """The representations of the same test images in individual and merged models, (N, C) each.
+    """The representations of the same N test images in individual and merged models: arrays (N, C) of C features.
 
     Attributes:
         dataset: Title of the dataset.

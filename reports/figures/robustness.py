@@ -1,4 +1,4 @@
-"""Figure 6 (scores against severity) and the figure of retention (the share of the clean score that remains)."""
+"""Draws figure 6 (scores against severity) and the figure of retention (the share of the clean score that remains)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Styles = Mapping[str, Mapping[str, Any]]
 def draw_severity(summary: pd.DataFrame, caption: str, png: Path, pdf: Path) -> None:
     """Draw figure 6: accuracy and mIoU against severity, as means over the corruptions, with one line per model.
 
-    There is one row of panels per dataset. Severity 0 is clean. Bands are intervals; with more than four models, whiskers are intervals.
+    There is one row of panels per dataset. Severity 0 is clean. Bands show the intervals; with more than four models, whiskers do.
 
     Args:
         summary: The summary of a `Robustness`.
@@ -62,7 +62,7 @@ def draw_severity(summary: pd.DataFrame, caption: str, png: Path, pdf: Path) -> 
 def draw_retention(summary: pd.DataFrame, caption: str, png: Path, pdf: Path) -> None:
     """Draw the share of the clean score that remains, against severity (left) and by category of corruption (right).
 
-    There is one row of panels per dataset and metric. The right panels show means over severities. Bands and whiskers are intervals.
+    There is one row of panels per dataset and metric. The right panels show means over severities. Bands and whiskers show the intervals.
 
     Args:
         summary: The summary of a `Robustness`.

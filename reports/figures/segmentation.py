@@ -1,4 +1,4 @@
-"""Figures 2 and 5: predicted masks compared with the ground truth."""
+"""Draws figures 2 and 5: predicted masks compared with the ground truth."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ _MIN_DEPTH = 3.0
 
 @dataclass(frozen=True)
 class Gallery:
-    """Some images of a dataset under several models.
+    """Some images of a dataset with the true masks and the masks that models predict.
 
     Attributes:
         title: The title above the images.
         classes: The class names of the dataset.
         palette: The RGB colours of the classes.
-        images: RGB images, uint8 (N, S, S, 3).
+        images: N square RGB images with S pixels per side, uint8 (N, S, S, 3).
         masks: Masks by the name of their row, uint8 (N, S, S) each; the ground truth is first.
         notes: The text above each image.
-        aspect: Height of a picture divided by its width.
+        aspect: Height of an image in the figure, divided by its width.
     """
 
     title: str

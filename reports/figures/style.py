@@ -40,7 +40,7 @@ HATCHES = ("", "////", "...", "xxx", "\\\\\\\\", "+++", "oo", "---")
 
 
 def save_figure(figure: Figure, png: Path, pdf: Path) -> None:
-    """Write a figure as PNG and PDF. Warn once about each letter that the font lacks, and name a label with it."""
+    """Write a figure as PNG and PDF. Warn once about each letter that the font lacks, and name a label that contains the letter."""
     figure.set_dpi(150)
     _warn_of_unknown_letters(figure)
     with _without_glyph_warnings():

@@ -1,4 +1,4 @@
-"""The page of a study: one self-contained HTML file with all tables, figures, curves and pictures. It loads no other file."""
+"""Makes the page of a study: one HTML file that contains all tables, figures, curves and pictures, and loads no other file."""
 
 from reports.page.content import DatasetCard, Facts, FigureSection, Gap, Page, TableSection
 from reports.page.gallery import Gallery, GalleryDataset, GalleryImage, GalleryModel, Pictures

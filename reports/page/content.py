@@ -1,4 +1,4 @@
-"""The content of the page. Texts are plain text; rendering escapes them."""
+"""Defines the content of the page. Texts are plain text; `reports.page.render` escapes them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Facts:
         resolution: Side of the square input in pixels.
         synthetic: Whether the data is synthetic.
         caption: The caption that applies to all numbers of the study.
-        partial: A sentence that names the datasets that lack frames, or "".
+        partial: A sentence that names the datasets without some of their frames; "" if all have all frames.
     """
 
     title: str
@@ -41,13 +41,13 @@ class Facts:
 
 @dataclass(frozen=True)
 class Gap:
-    """The results that a cell lacks, and the reason.
+    """Results that a cell does not have, and the reason.
 
     Attributes:
         cell: The id of the cell.
-        model: The readable name of its model.
-        lacks: What is missing.
-        reason: Why it is missing.
+        model: The name of the cell's model that readers see.
+        lacks: Which results are missing.
+        reason: Why they are missing.
     """
 
     cell: str
@@ -91,7 +91,7 @@ class FigureSection:
         anchor: The id of the section.
         short: The name in the list of contents.
         title: The heading.
-        picture: PNG or JPEG file; if it is absent, the page says so.
+        picture: PNG, JPEG or WebP file; if the file is absent, the page says so.
         note: The text below the figure.
     """
 
@@ -108,7 +108,7 @@ class DatasetCard:
 
     Attributes:
         anchor: The id of the card.
-        title: The readable name of the dataset.
+        title: The name of the dataset that readers see.
         facts: Pairs of a term and its text.
         colours: Pairs of a class name and its CSS colour.
         tables: Pairs of a caption and a table.

@@ -1,4 +1,4 @@
-"""The gallery of the page and its pictures; equal pictures are stored once, as small as possible."""
+"""Defines the gallery of the page, and encodes its pictures; equal pictures are stored once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reports.statistics.ignored import IGNORED, IGNORED_COLOUR
 SIDE = 224
 """The longest side of a picture on the page in pixels; larger pictures are shrunk."""
 QUALITY = 75
-"""JPEG quality. With it, and colours at full resolution, the standard deviation of pixel noise changes by at most a fifth."""
+"""JPEG quality. With this value and full colour resolution, the standard deviation of pixel noise changes by at most a fifth."""
 
 
 @dataclass
@@ -91,7 +91,7 @@ class GalleryModel:
         seeds: Number of seeds that the scores are means over.
         masks: By condition, the number of each image's predicted mask; None if the model predicts no mask.
         results: By condition, one dict per image with the results of the model: the name of the predicted `activity`, and the stored
-            values of the metrics that the gallery shows; what the model does not predict is absent.
+            values of the metrics that the gallery shows. Keys of a task that the model does not solve are absent.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""Rendering of the page as one HTML file with content, style and scripts."""
+"""Renders the page as one HTML file with content, style and scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores against severity, in the form that the page's curves and gallery read."""
+"""Converts measured robustness to the scores against severity that the page's curves and gallery read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Scores:
 
 
 def scores_of(robustness: Robustness) -> Scores:
-    """Return the scores by dataset, model, metric and corruption, each as a list over the severities with the clean score first.
+    """Return the scores by dataset, model, metric and choice of the menu. Each is a list: the clean score, then one score per severity.
 
     A point is [value, low, high], or [value] without an interval, or None without a score. A mean over corruptions is None if one of the
     corruptions has no score.
@@ -104,7 +104,7 @@ def _series(
     categories: Mapping[str, Sequence[str]],
     groups: Mapping[str, Sequence[str]],
 ) -> dict[str, list[Point]]:
-    """Return the points of one model and metric by choice."""
+    """Return the points of one model and metric, by the key of each choice of the menu."""
     points: dict[tuple[str, int, bool], Point] = {
         (str(name), int(severity), bool(moved)): _point(value, low, high)
         for name, severity, moved, value, low, high in rows[

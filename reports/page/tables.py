@@ -1,4 +1,4 @@
-"""HTML tables that can be sorted and filtered: column heads store the kind of their column, and cells their sort key."""
+"""Writes HTML tables that can be sorted and filtered: column heads store the kind of their column, and cells their sort key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Abbreviations on the page: each is spelled out at its first use, and links to the page's glossary."""
+"""Links abbreviations on the page to the page's glossary, and finds those that must be spelled out at their first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables and figures of a study as one LaTeX document, which includes the files from their folders."""
+"""Renders the LaTeX document of a study, which includes the files of tables and figures from their folders."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def render_paper(items: Sequence[Item], provenance: tuple[str, str], facts: Mapp
     Args:
         items: Tables and figures.
         provenance: The number of the table of provenance, and the table as LaTeX.
-        facts: The plain texts title, study and models; synthetic, whether the data is; and the lists of plain texts abstract, datasets,
-            reproduction and provenance.
+        facts: The other values of the template: `title`, `study` and `models` are plain texts; `synthetic` is whether the data is
+            synthetic; `abstract`, `datasets`, `reproduction` and `provenance` are lists of plain texts.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),

@@ -1,4 +1,4 @@
-"""The numbers of the paper, as printed: shares are in percent, and "HD" is the distance that the authors' code computes."""
+"""Reads the numbers of the paper, as printed: shares are in percent, and "HD" is the distance that the authors' code computes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def paper_scores(dataset: str) -> pd.DataFrame | None:
 
 
 def paper_ablation() -> pd.DataFrame:
-    """Return Table V: scores by dataset, backbone, architecture and weighting; accuracy_spread and miou_spread are its "±".
+    """Return Table V: scores by dataset, backbone, architecture and weighting; accuracy_spread and miou_spread are the "±" of the table.
 
     The paper's caption names DB-MTL for all rows, but the rows with SMA on MTLEndovis are those of Table III with STCH.
     """

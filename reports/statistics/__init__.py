@@ -1,1 +1,1 @@
-"""Intervals, comparisons, robustness and claims, computed from saved rows."""
+"""Computes intervals, comparisons, robustness, effects of merging, and verdicts on the paper's claims from saved rows."""

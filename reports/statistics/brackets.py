@@ -1,4 +1,4 @@
-"""Numbers with their intervals, as readers see them; intervals are clipped to the possible range of the number."""
+"""Formats numbers with their intervals for tables; intervals are clipped to the possible range of the number."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-# Lowest and highest value of a share (percent), of a difference of shares (percentage points), of a ratio, and of any number.
+# The lowest and the highest value of shares (percent), differences of shares (percentage points), ratios, and other numbers.
 SHARE, SHARE_DIFFERENCE, POSITIVE, ANY = (0.0, 100.0), (-100.0, 100.0), (0.0, np.inf), (-np.inf, np.inf)
 
 # Quantities of the robustness summary that are not limited to 0 to 100 %: rPC and retention may exceed 100 %, relative corruption errors
@@ -53,7 +53,7 @@ def with_brackets(
 
 
 def with_sequences(dataset: str, interval_over: Mapping[str, str]) -> str:
-    """Return a dataset with the number of its sequences or images, such as "MTLEndovis, 14 sequences".
+    """Return the title of a dataset with the number of its sequences or images, such as "MTLEndovis, 14 sequences".
 
     Args:
         dataset: Title of the dataset.

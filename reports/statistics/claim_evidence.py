@@ -1,4 +1,7 @@
-"""The paper's claims, and the differences of scores that are evidence for each of them."""
+"""Lists the paper's claims, with a function per claim that finds the differences of scores for or against it.
+
+`reports.statistics.claims` tests these differences.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ class Evidence:
     Attributes:
         metric: Name of the metric.
         compared: The two sides of the difference, in words.
-        gaps: [model][other]: the score of each model that the claim says is better, minus the score of each other model. A claim about a
-            mean difference has one gap.
+        gaps: In row i and column j, the score of model i minus the score of model j. According to the claim, the models of the rows are
+            better. A claim about a mean difference has one row and one column.
         pairs: Number of pairs of models that were compared.
     """
 
@@ -42,7 +45,7 @@ class Evidence:
 
     @property
     def seeds(self) -> int:
-        """Return the smallest number of seeds of a model."""
+        """Return the smallest number of seeds of all compared models."""
         return min(gap.seeds for line in self.gaps for gap in line)
 
     @property
@@ -57,7 +60,7 @@ def evidence(metric: str, compared: str, better: Sequence[Score], worse: Sequenc
     Args:
         metric: Name of the metric.
         compared: The two groups, in words.
-        better: Scores of the models that the claim says are better.
+        better: Scores of the models that are better according to the claim.
         worse: Scores of the other models.
 
     Returns:
@@ -73,7 +76,7 @@ class Claim:
 
     Attributes:
         name: The claim in one sentence.
-        needs: What a study must contain to test it, in words.
+        needs: What a study must contain so that the claim can be tested, in words.
         find: Function that takes the scores on a dataset and the name of the dataset, and yields the evidence for or against the claim.
     """
 
@@ -83,7 +86,7 @@ class Claim:
 
 
 def _pairs(scores: Scores, better: Mapping[str, str], worse: Mapping[str, str]) -> list[tuple[Model, Model]]:
-    """Return pairs of models that differ only in some components: these are `better` in one model, `worse` in the other."""
+    """Return pairs of models that differ only in some components: the first model has those of `better`, the second those of `worse`."""
     pairs = []
     for model in scores:
         if all(getattr(model, key) == value for key, value in better.items()):
@@ -96,7 +99,7 @@ def _pairs(scores: Scores, better: Mapping[str, str], worse: Mapping[str, str]) 
 def _mean_difference(
     better: Mapping[str, str], worse: Mapping[str, str], compared: str, metrics: Sequence[str] = MAIN
 ) -> Callable[[Scores, str], Iterator[Evidence]]:
-    """Return a function that yields the mean difference over all pairs of models that differ in one component only."""
+    """Return a function that yields the mean difference, over all pairs of models from `_pairs`, in each metric."""
 
     def find(scores: Scores, _: str) -> Iterator[Evidence]:
         for metric in metrics:
@@ -127,11 +130,11 @@ def _multi_task(scores: Scores, _: str) -> Iterator[Evidence]:
     multi_task = [s[MIOU] for m, s in scores.items() if m.multi_task and m.backbone == "dinov2" and MIOU in s]
     if singles and multi_task:
         gap = mean_score(multi_task).minus(mean_score(singles))
-        yield Evidence(MIOU, "DINOv2, mean of multi-task - segmentation only", [[gap]], len(multi_task))
+        yield Evidence(MIOU, "multi-task DINOv2 (mean) - segmentation-only DINOv2", [[gap]], len(multi_task))
 
 
 def _gradients(scores: Scores, dataset: str) -> Iterator[Evidence]:
-    """Yield the cosine between the tasks' gradients under TESLA minus that under each other architecture."""
+    """Yield the cosine between the tasks' gradients with TESLA minus the cosine with MMoE, then minus the cosine with DSelect-k."""
     for architecture in ("mmoe", "dselect_k"):
         compared = f"TESLA - {KNOWN_LABELS.architecture(architecture)}"
         yield from _mean_difference({"architecture": "tesla"}, {"architecture": architecture}, compared, [COSINE])(
@@ -140,7 +143,7 @@ def _gradients(scores: Scores, dataset: str) -> Iterator[Evidence]:
 
 
 def _best_rank(scores: Scores, dataset: str) -> Iterator[Evidence]:
-    """Yield the score of rank 4 minus the best score of the other ranks, for the model of the paper's table."""
+    """Yield the score of rank 4 minus the best score of the other ranks, for the model of the paper's Table VI."""
     weighting = weighting_of_ranks(dataset)
     for metric in MAIN if weighting else ():
         model = Model("endoarss", "tesla", weighting, BEST_RANK)
@@ -155,25 +158,31 @@ def _best_rank(scores: Scores, dataset: str) -> Iterator[Evidence]:
 
 
 def _robust(scores: Scores, dataset: str) -> Iterator[Evidence]:
-    """Yield the difference of `_best_of_all` in the mean over corruptions and severities."""
+    """Yield the difference of `_best_of_all` for the means over corruptions and severities."""
     return _best_of_all(scores, dataset, MPC)
 
 
 RANK_CLAIM = "Rank 4 is the best rank"
 _DINOV2 = _mean_difference({"backbone": "dinov2"}, {"backbone": "resnet"}, "DINOv2 - ResNet")
-_SMA = _mean_difference({"backbone": "endoarss"}, {"backbone": "dinov2"}, "with SMA - without")
+_SMA = _mean_difference({"backbone": "endoarss"}, {"backbone": "dinov2"}, "with SMA - without SMA")
 _OVER_MMOE = _mean_difference({"architecture": "tesla"}, {"architecture": "mmoe"}, "TESLA - MMoE")
 _OVER_DSELECT = _mean_difference({"architecture": "tesla"}, {"architecture": "dselect_k"}, "TESLA - DSelect-k")
 CLAIMS: Sequence[Claim] = (
-    Claim("EndoARSS is best on each dataset", "EndoARSS with TESLA, and another model", _best_of_all),
-    Claim("TESLA is better than MMoE", "two cells that differ only in TESLA and MMoE", _OVER_MMOE),
-    Claim("TESLA is better than DSelect-k", "two cells that differ only in TESLA and DSelect-k", _OVER_DSELECT),
-    Claim("DINOv2 is better than ResNet101", "two cells that differ only in the backbone", _DINOV2),
+    Claim("EndoARSS is best on each dataset", "scores of EndoARSS with TESLA and of another model", _best_of_all),
+    Claim("TESLA is better than MMoE", "a cell with TESLA, and the same cell with MMoE", _OVER_MMOE),
+    Claim("TESLA is better than DSelect-k", "a cell with TESLA, and the same cell with DSelect-k", _OVER_DSELECT),
+    Claim("DINOv2 is better than ResNet101", "a cell with DINOv2, and the same cell with ResNet", _DINOV2),
     Claim(
-        "Multi-task segments better than segmentation alone", "DINOv2 cells of both kinds on one dataset", _multi_task
+        "Multi-task segments better than segmentation alone",
+        "a multi-task cell and a segmentation-only cell with DINOv2 on one dataset",
+        _multi_task,
     ),
-    Claim("Under TESLA the tasks' gradients conflict less", "histories of cells that differ only in TESLA", _gradients),
-    Claim("SMA improves DINOv2", "two cells that differ only in SMA", _SMA),
-    Claim(RANK_CLAIM, f"cells of the paper's table of ranks, rank {BEST_RANK} and another", _best_rank),
-    Claim("EndoARSS is most robust on average", "the robustness of EndoARSS with TESLA, and of another model", _robust),
+    Claim(
+        "Under TESLA the tasks' gradients conflict less",
+        "the training of a cell with TESLA, and of the same cell with MMoE or DSelect-k",
+        _gradients,
+    ),
+    Claim("SMA improves DINOv2", "a cell with EndoARSS (DINOv2 with SMA), and the same cell with DINOv2", _SMA),
+    Claim(RANK_CLAIM, f"cells of the paper's Table VI with rank {BEST_RANK} and with another rank", _best_rank),
+    Claim("EndoARSS is most robust on average", "the robustness of EndoARSS with TESLA and of another model", _robust),
 )

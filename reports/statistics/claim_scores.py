@@ -1,4 +1,4 @@
-"""The scores that the paper's claims are tested on: varied values by model and metric."""
+"""Collects the scores that the paper's claims are tested on: varied values (see `reports.statistics.variation`) by model and metric."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from reports.statistics.variation import MIN_SEEDS, Array, Variation
 BEST_RANK = 4
 """Rank of the adapters that is best according to the paper."""
 COSINE = "cosine"
-"""Name of the metric: cosine between the tasks' gradients."""
+"""Name of a metric: the cosine between the gradients of the two tasks."""
 MPC = "mPC "
-"""Beginning of the names of means over corruptions and severities."""
+"""Text before the name of a metric whose scores are means over corruptions and severities."""
 
 
 @dataclass(frozen=True, order=True)
 class Model:
-    """A model by the names of its components and the rank of its adapters."""
+    """A model, identified by the names of its components and the rank of its adapters."""
 
     backbone: str
     architecture: str
@@ -69,7 +69,7 @@ class Score:
 
 Scores = Mapping[Model, Mapping[str, Score]]
 """Scores on one dataset by model and metric. "mPC accuracy" and "mPC miou" are means over corruptions and severities; "cosine" is the
-cosine between the tasks' gradients, one mean over epochs per training. All scores of one metric have the same variation."""
+cosine between the gradients of the two tasks, per training the mean over epochs. All scores of one metric have the same variation."""
 
 
 def mean_score(scores: Sequence[Score]) -> Score:
@@ -79,7 +79,7 @@ def mean_score(scores: Sequence[Score]) -> Score:
         scores: The scores.
 
     Returns:
-        Their mean; its number of seeds is the smallest of theirs.
+        The mean. Its number of seeds is the smallest one of the scores.
     """
     varied = np.mean([score.varied for score in scores], axis=0)
     return replace(scores[0], varied=varied, seeds=min(score.seeds for score in scores))
@@ -101,10 +101,10 @@ def scores_of(models: VariedScores, label: str, prefix: str = "") -> dict[str, S
 
 
 def cosine_scores(cosines: Mapping[Model, Sequence[float]]) -> dict[Model, Score]:
-    """Return the cosine between the tasks' gradients of each model.
+    """Return the cosine between the gradients of the two tasks, for each model.
 
     Args:
-        cosines: By model, one value per training: the mean over its epochs, because epochs of a training are not independent.
+        cosines: By model, one value per training: the mean over the training's epochs, because these are not independent.
 
     Returns:
         Scores by model.

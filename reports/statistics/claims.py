@@ -1,8 +1,8 @@
-"""Tests of the paper's claims: how large each difference is, and whether it exceeds the variation of test images and trainings.
+"""Tests the paper's claims: how large each difference is, and whether it exceeds the variation of test images and trainings.
 
-A claim compares models that differ only in what the claim is about, or the best models of two groups. A verdict requires at least six
-known sequences, three trainings per model, and a small p-value after Holm's adjustment for the number of tests. The differences in the
-paper's tables are computed by the same functions; they have no variation and therefore no intervals.
+A claim compares models that differ only in one component, or the best models of two groups. The verdicts `SUPPORTED` and `CONTRADICTED`
+require three trainings per model and a small p-value after Holm's adjustment for the number of tests; for scores on test images, they
+also require six known sequences. The same functions compute the differences in the paper's tables, which have no intervals.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ COLUMNS = [
     "over",
     "seeds",
 ]
-# What the intervals of metrics without test images are computed over.
+# The entry of the column "over" for metrics that use no test images.
 _OVER_TRAININGS = "trainings alone"
 
 
@@ -61,16 +61,18 @@ def test_claims(
         results: Scores by dataset.
         expected: By dataset, placeholder scores of all models of the study, with and without results. They define the comparisons that
             are possible when the study is complete.
-        rank: Rank of the study's adapters; only the claim about ranks uses others.
-        titles: Readable name of each dataset.
+        rank: Rank of the study's adapters; only the claim about ranks uses models with other ranks.
+        titles: Title of each dataset, as readers see it.
         interval_over: By dataset, the sequences and images that its intervals are computed over, in words.
         with_sequences: Datasets in which the sequence of every image is known. Other datasets get no verdict, because images of one video
             are not independent.
 
     Returns:
-        A table with `COLUMNS`. Differences are shares from 0 to 1, NaN if a claim is not tested. `paper` is the same difference in the
-        paper's tables, NaN if the paper lacks it. `pairs` is the number of compared pairs, `asked` the number in a complete study.
-        `p_adjusted` is adjusted by Holm's method over all rows that can have a verdict, or could have one with more seeds.
+        A table with `COLUMNS`. `difference` is a difference of shares (from 0 to 1) or of cosines, NaN if the claim is not tested.
+        `low` and `high` are the ends of its interval, and `over` says what the interval is computed over. `paper` is the same difference
+        in the paper's tables, NaN if the paper does not contain it. `pairs` is the number of compared pairs, `asked` the number in a
+        complete study. `p_adjusted` is adjusted by Holm's method over all rows with a p-value. It is NaN if the sequences
+        are too few or not known, or, for cosines, if the seeds are too few.
     """
     rows: list[dict[str, object]] = []
     for claim in CLAIMS:
@@ -95,7 +97,7 @@ def test_claims(
 
 
 def _measured_columns(evidence: Evidence | None, has_sequences: bool) -> dict[str, object]:
-    """Return the measured columns of a comparison; p is NaN if no verdict is possible."""
+    """Return the measured columns of a comparison; p is NaN if the data are too few for a test."""
     if evidence is None:
         nothing = dict.fromkeys(("difference", "low", "high", "p"), np.nan)
         return {**nothing, "pairs": 0, "seeds": 0, "undecidable": ""}
@@ -123,10 +125,10 @@ def verdict(difference: float, p: float, seeds: int, undecidable: str) -> str:
     """Return the verdict on a claim.
 
     Args:
-        difference: Positive if the claim holds, NaN if it is not tested.
-        p: Adjusted p-value of no difference, NaN without variation.
-        seeds: Smallest number of seeds of a model.
-        undecidable: The verdict if the data can decide nothing, such as `FEW_SEQUENCES`; "" otherwise.
+        difference: The measured difference, positive if it agrees with the claim; NaN if the claim is not tested.
+        p: Adjusted p-value of no difference, NaN if there is none.
+        seeds: The smallest number of seeds of all compared models.
+        undecidable: The verdict if the data are too few for a test, such as `FEW_SEQUENCES`; "" otherwise.
 
     Returns:
         The verdict in words.

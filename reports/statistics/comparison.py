@@ -1,7 +1,7 @@
-"""Comparison of models on clean images: every score with its interval, paired differences, and ranks.
+"""Compares the models of a dataset: every score with its interval, paired differences, and ranks.
 
-Each replicate leaves out the same sequence for all models of a dataset (`reports.statistics.variation`). A difference therefore has its
-own interval, which may exclude zero although the intervals of the two scores overlap.
+A replicate that leaves out a sequence leaves it out for all models of the dataset (`reports.statistics.variation`). A difference
+therefore has its own interval, which may exclude zero although the intervals of the two scores overlap.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ PAIR_COLUMNS = ["dataset", "metric", "model", "other", "difference", "low", "hig
 
 @dataclass(frozen=True)
 class VariedScores:
-    """The scores of the models of one dataset, and how they vary.
+    """The scores of the models of one dataset, as varied values (see `reports.statistics.variation`).
 
     Attributes:
-        scores: By model and metric, an array (R,), the estimate first.
-        variation: The units and trainings that the other rows of these arrays leave out.
+        scores: By model and metric, an array (R,): the estimate, then the replicates.
+        variation: The units and trainings that the replicates leave out.
         interval_over: The number of sequences and images that intervals are computed over, in words.
-        seeds: By model, its number of seeds; its scores are means over the trainings with these seeds.
+        seeds: By model, the number of its seeds. The scores of the model are means over the trainings with these seeds.
         sequences_known: Whether the sequence of every image is known.
     """
 
@@ -63,15 +63,16 @@ class VariedScores:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Tables of scores and of pairs, in shares from 0 to 1 and distances in pixels.
+    """Tables of scores and of pairs of models. Shares are from 0 to 1, distances in pixels.
 
     `low` and `high` are the ends of an interval, NaN if there is none.
 
     Attributes:
-        scores: `SCORE_COLUMNS`, one row per model and metric. Rank 1 is the best, and equal scores share the better rank. The interval
-            of a rank counts the models that are significantly better or worse. `to_best` is the score minus the score of the best
-            model; its interval does not assume that the model in `best` is truly the best.
-        pairs: `PAIR_COLUMNS`, one row per pair of models; `difference` is model minus other, `p` is not adjusted for other pairs.
+        scores: Table with `SCORE_COLUMNS`, one row per dataset, metric and model. Rank 1 is the best, and equal scores share the better
+            rank. The ends of a rank's interval follow from the models that are significantly better or worse. `to_best` is the score
+            minus the score of the best model; its interval does not assume that the model in `best` is truly the best.
+        pairs: Table with `PAIR_COLUMNS`, one row per dataset, metric and pair of models. `difference` is the score of `model` minus that
+            of `other`; `p` is not adjusted for the number of pairs.
         intervals: One sentence per dataset that says what its intervals are computed over.
     """
 
@@ -84,10 +85,10 @@ def vary_scores(models: Sequence[EvaluatedModel]) -> VariedScores:
     """Score the models of one dataset on clean images.
 
     Args:
-        models: The models, with the columns of `EvaluatedModel`; only rows of clean images are used.
+        models: The models; only their rows of clean images are used.
 
     Returns:
-        The scores and how they vary.
+        The scores with their replicates.
 
     Raises:
         ResultsError: If two models have the same label, or for the reasons of `images_of` and `score_model`.
@@ -121,10 +122,10 @@ def vary_mpc(models: Sequence[EvaluatedModel]) -> VariedScores:
         models: The models, with rows of corrupted images.
 
     Returns:
-        The means and how they vary.
+        The means with their replicates.
 
     Raises:
-        ResultsError: For the reasons of `vary_scores` and `grid_of`.
+        ResultsError: For the reasons of `grid_of`, `images_of` and `score_model`.
     """
     grid, images = grid_of(models, ()), images_of(models)
     variation, scores = variation_of(models, images), {}
@@ -137,7 +138,7 @@ def vary_mpc(models: Sequence[EvaluatedModel]) -> VariedScores:
 
 
 def compare(models: Sequence[EvaluatedModel]) -> Comparison:
-    """Compare models of one or several datasets within each dataset.
+    """Score the models of one or several datasets, and compare the models of each dataset with one another.
 
     Args:
         models: The models, in the order of the tables.
@@ -153,10 +154,10 @@ def compare(models: Sequence[EvaluatedModel]) -> Comparison:
 
 
 def compare_scores(varied: Mapping[str, VariedScores]) -> Comparison:
-    """Compare models within each dataset.
+    """Compare the models of each dataset with one another.
 
     Args:
-        varied: Scores by title of the dataset, models in the order of the tables.
+        varied: By title of the dataset, the scores of its models, in the order of the tables.
 
     Returns:
         The comparison.
@@ -191,7 +192,7 @@ class _ComparedScores:
     def score_rows(self) -> list[tuple[Any, ...]]:
         metric = metrics_by_name()[self.metric]
         sign = 1 if metric.higher_is_better else -1
-        # Scores are rounded, so that equal scores stay equal whatever the order of summation.
+        # Scores are rounded, because equal scores may differ by rounding errors of their sums.
         values = np.round(sign * self.scores, 12)
         best = int(values[0].argmax())
         low, high = score_interval(self.scores, self.all_scores.variation, 1.0 if metric.unit == PERCENT else np.inf)
@@ -205,7 +206,7 @@ class _ComparedScores:
         return rows
 
     def _to_best(self, values: Array, i: int, sign: int) -> tuple[float, float]:
-        """Return the interval of a score minus the best score; no end is better than 0, because the model itself may be the best."""
+        """Return the interval of model i's score minus the best score; no end is better than 0, because model i may be the best."""
         others = np.delete(values, i, axis=1)
         if not others.size:
             return (0.0, 0.0) if self.all_scores.variation.units else (np.nan, np.nan)
@@ -214,7 +215,7 @@ class _ComparedScores:
         return float(ends[0]), float(ends[1])
 
     def _ranks(self, values: Array, i: int) -> tuple[float, float]:
-        """Return the best and worst rank of a model, given how many others are significantly better and worse."""
+        """Return the best and the worst rank that model i may have: models that are not significantly different may be in any order."""
         others = np.delete(values, i, axis=1)
         if not self.all_scores.variation.units:
             return np.nan, np.nan

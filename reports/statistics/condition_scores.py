@@ -1,4 +1,9 @@
-"""Scores of models under each condition, from rows per image and condition: on all images, and again without each sequence."""
+"""Computes the scores of models under each condition from saved rows; `reports.statistics.variation` turns them into intervals.
+
+Every score is computed on all images, and again without each unit. A unit is a sequence, or a single image of unknown sequence. The
+scores without one unit, and those without one training, are the replicates. Shapes of arrays use these letters: K trainings of a model,
+U units (0 if there is only one, because nothing is left without it), and R = 1 + number of replicates.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +25,8 @@ Condition = tuple[str, int, bool]  # corruption, severity, whether the masks wer
 CLEAN: Condition = ("", 0, True)
 KEYS = ["corruption", "severity", "mask_warped"]
 _ACTIVITIES = ("activity_true", "activity_predicted")
-# Counts (both, truth, predicted) of a label that a replicate lacks. They give an IoU of 1/2, and are too small to change the accuracy.
+# Counts (both, truth, predicted) of an activity or class that only the left-out unit has. They give an IoU of 1/2, and are too small to
+# change the accuracy.
 _COUNTS_OF_LACKING_LABEL = (1e-9, 1.5e-9, 1.5e-9)
 
 
@@ -36,9 +42,9 @@ class EvaluatedModel:
       <name>_<i> (optional): the measurement <name> of `MEASUREMENTS` in endoarss.metrics for foreground class i, NaN if undefined.
 
     Attributes:
-        label: Name that readers see, unique within a dataset.
-        dataset: Title of the test images.
-        runs: The run of each seed, as rows or as scores.
+        label: Name of the model that readers see, unique within a dataset.
+        dataset: Title of the dataset whose images the model was tested on.
+        runs: One entry per seed: the data frame described above, or its scores as a `ScoredRun`.
         trained_with: Name that models from the same trainings share, such as individual models and their merged models; "" if the model
             shares its trainings with no other.
     """
@@ -50,22 +56,22 @@ class EvaluatedModel:
 
     @property
     def training_group(self) -> str:
-        """Return the name of the group of trainings, one per seed, that the model comes from."""
+        """Return the name of the trainings that the model comes from; models with the same name share these trainings."""
         return self.trained_with or self.label
 
     @property
     def rows(self) -> list[pd.DataFrame]:
-        """Return the rows of each run; a scored run keeps only the rows that name its images and conditions."""
+        """Return the rows of each run. A `ScoredRun` has only its rows of clean images and one row of each other condition."""
         return [run.rows if isinstance(run, ScoredRun) else run for run in self.runs]
 
     @property
     def predicts_activities(self) -> bool:
-        """Return whether the model predicts activities."""
+        """Return whether the rows of all runs contain activities."""
         return all(set(_ACTIVITIES) <= set(rows) for rows in self.rows)
 
     @property
     def gives_masks(self) -> bool:
-        """Return whether the model predicts masks."""
+        """Return whether the rows of all runs contain the pixel counts of masks."""
         return all("truth_0" in rows for rows in self.rows)
 
 
@@ -112,7 +118,7 @@ class Images:
 
     Attributes:
         frame_ids: Ids of the images.
-        starts: Array (U,), the position of the first image of each unit.
+        starts: Array (number of units,), the position of the first image of each unit.
         sequences: Number of units that are sequences.
     """
 
@@ -128,15 +134,15 @@ class Images:
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """The scores of a run, used in place of the rows of the run if these do not fit into memory.
+    """The scores of a run; they replace the rows of the run, because the rows of all models may not fit into memory.
 
     Attributes:
-        label: Label of the model.
-        dataset: Title of the test images.
+        label: Name of the model that readers see.
+        dataset: Title of the dataset whose images the model was tested on.
         rows: The rows of clean images, and one row of each other condition.
         grid: The conditions.
         images: The images.
-        scores: By metric, an array (1 + U, conditions), as `score_model` computes them.
+        scores: By metric, an array (1 + U, conditions): the scores on all images, then without each unit.
     """
 
     label: str
@@ -147,22 +153,22 @@ class ScoredRun:
     scores: Mapping[str, Array]
 
     def of_grid(self, grid: Grid, images: Images) -> dict[str, Array]:
-        """Return the scores in the order of another grid.
+        """Return the scores under the conditions of another grid, in the order of that grid.
 
         Args:
-            grid: The other grid.
-            images: The images of the models that are compared.
+            grid: The grid of the models that this run is compared with.
+            images: The images of these models.
 
         Returns:
-            Scores by metric, (1 + U, conditions); NaN under conditions that this run lacks because its model predicts no masks.
+            Scores by metric, (1 + U, conditions); NaN under conditions without rows in this run.
 
         Raises:
             ResultsError: If this run has other images than `images`, or assigns them to other sequences.
         """
         if self.images.frame_ids != images.frame_ids or not np.array_equal(self.images.starts, images.starts):
             raise ResultsError(
-                f"{self.label} on {self.dataset}: its images belong to other sequences than those of the models it is compared with. "
-                "Evaluate it again."
+                f"{self.label} on {self.dataset}: its rows assign the images to other sequences than the rows of the models that it is "
+                "compared with. Evaluate it again."
             )
         place = {condition: i for i, condition in enumerate(self.grid.conditions())}
         places = [place.get(condition, -1) for condition in grid.conditions()]
@@ -171,7 +177,7 @@ class ScoredRun:
 
 
 def grid_of(models: Sequence[EvaluatedModel], order: Sequence[str]) -> Grid:
-    """Return the conditions of the models of one dataset.
+    """Return the conditions under which the models of one dataset were evaluated.
 
     Args:
         models: The models of one dataset.
@@ -181,7 +187,8 @@ def grid_of(models: Sequence[EvaluatedModel], order: Sequence[str]) -> Grid:
         The conditions.
 
     Raises:
-        ResultsError: If a model lacks a column or a condition that another model has; the message names the model.
+        ResultsError: If no model has rows of corrupted images, or a model lacks a column, the clean images, or a corruption at a severity
+            that occurs in any rows. The message names the model.
     """
     conditions_of_run: dict[tuple[int, int], set[Condition]] = {}
     for i, model in enumerate(models):
@@ -197,14 +204,16 @@ def grid_of(models: Sequence[EvaluatedModel], order: Sequence[str]) -> Grid:
         tuple(sorted({name for name, _, moved in corrupted if not moved})),
     )
     if not corrupted:
-        raise ResultsError(f"{models[0].label} on {models[0].dataset}: no row is corrupted. Evaluate its robustness.")
+        raise ResultsError(
+            f"{models[0].label} on {models[0].dataset}: it has no rows of corrupted images. Evaluate its robustness."
+        )
     for (i, _), conditions in conditions_of_run.items():
         expected = grid.conditions() if models[i].gives_masks else grid.moved_conditions()
         for condition in expected:
             if condition not in conditions:
                 raise ResultsError(
-                    f"{models[i].label} on {models[i].dataset}: lacks {_in_words(condition)}. Every model of a dataset needs "
-                    "each corruption at each severity, and the clean images. Evaluate its robustness again."
+                    f"{models[i].label} on {models[i].dataset}: it has no rows of {_in_words(condition)}. Every model of a dataset needs "
+                    "rows of clean images, and of each corruption at each severity. Evaluate its robustness again."
                 )
     return grid
 
@@ -215,16 +224,14 @@ def _check_columns(model: EvaluatedModel, run: pd.DataFrame) -> None:
     if missing:
         raise ResultsError(f"{where}: its rows lack the column(s) {', '.join(missing)}. Evaluate it again.")
     if not (model.predicts_activities or model.gives_masks):
-        raise ResultsError(f"{where}: its rows have neither activities nor masks. Evaluate it again.")
+        raise ResultsError(
+            f"{where}: its rows have neither columns of activities nor columns of masks. Evaluate it again."
+        )
 
 
 def _in_words(condition: Condition) -> str:
     name, severity, moved = condition
-    return (
-        "the clean images"
-        if condition == CLEAN
-        else f"{name} at severity {severity}{', masks not moved' * (not moved)}"
-    )
+    return "clean images" if condition == CLEAN else f"{name} at severity {severity}{', masks not moved' * (not moved)}"
 
 
 def images_of(models: Sequence[EvaluatedModel]) -> Images:
@@ -234,7 +241,7 @@ def images_of(models: Sequence[EvaluatedModel]) -> Images:
         models: The models of one dataset.
 
     Returns:
-        The images.
+        The images. If some rows do not name the sequence of an image, it is taken from the rows of the other models.
 
     Raises:
         ResultsError: If the images or the ground truth of two models differ, or an image is in two sequences.
@@ -245,8 +252,8 @@ def images_of(models: Sequence[EvaluatedModel]) -> Images:
         frames = {frame for frame, _ in images}
         if frames != expected:
             raise ResultsError(
-                f"{reference.label} and {model.label} on {reference.dataset}: evaluated on different images: only one of them has "
-                f"{min(frames ^ expected)!r}. A paired comparison needs the same images. Evaluate both again."
+                f"{reference.label} and {model.label} on {reference.dataset}: they were evaluated on different images. Only one of them "
+                f"has {min(frames ^ expected)!r}. A paired comparison needs the same images. Evaluate both again."
             )
     _check_truth(models)
     sequence: dict[str, str] = {}
@@ -255,14 +262,14 @@ def images_of(models: Sequence[EvaluatedModel]) -> Images:
             raise ResultsError(
                 f"{reference.dataset}: the image {frame!r} is in two sequences. Evaluate the models again."
             )
-    # Units are sorted, so that sums do not depend on the order of rows or of models.
+    # Images are sorted by unit, so that sums do not depend on the order of rows or of models.
     units = sorted((sequence.get(frame) is None, sequence.get(frame, frame), frame) for frame in expected)
     new = [i for i, unit in enumerate(units) if i == 0 or unit[:2] != units[i - 1][:2]]
     return Images(tuple(unit[2] for unit in units), np.array(new), len(set(sequence.values())))
 
 
 def _check_truth(models: Sequence[EvaluatedModel]) -> None:
-    """Raise an error if two models have different ground truth for an image, because scores are paired by image."""
+    """Raise ResultsError if two models have different ground truth for an image, because their scores are paired by image."""
     known: dict[str, tuple[EvaluatedModel, NDArray[Any]]] = {}
     frames: list[Any] = []
     for model in models:
@@ -276,8 +283,8 @@ def _check_truth(models: Sequence[EvaluatedModel]) -> None:
                 earlier, expected = known.setdefault(name, (model, truth))
                 for place in np.flatnonzero(expected != truth)[:1]:
                     raise ResultsError(
-                        f"{earlier.label} and {model.label} on {model.dataset}: {name} of the image {frames[place]!r} differs, so they "
-                        "were evaluated with different ground truth. Evaluate both again."
+                        f"{earlier.label} and {model.label} on {model.dataset}: {name} of the image {frames[place]!r} differs between "
+                        "them, so they were evaluated with different ground truth. Evaluate both again."
                     )
 
 
@@ -289,14 +296,14 @@ def _clean(run: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def variation_of(models: Sequence[EvaluatedModel], images: Images) -> Variation:
-    """Return how scores on a dataset vary: with each unit, and with each training of the models that have `MIN_SEEDS` seeds.
+    """Return the units and trainings that the replicates of scores on a dataset leave out.
 
     Args:
         models: The models of one dataset.
-        images: Their images.
+        images: The images of these models.
 
     Returns:
-        The variation.
+        The variation: all units, and the trainings of each model with at least `MIN_SEEDS` seeds. It is empty if there is only one unit.
     """
     if len(images.starts) < 2:
         return Variation()
@@ -305,13 +312,13 @@ def variation_of(models: Sequence[EvaluatedModel], images: Images) -> Variation:
         seeds.setdefault(model.training_group, set()).add(len(model.runs))
     return Variation(
         len(images.starts),
-        # A group counts only if all its models have the same number of seeds.
+        # Models that share trainings count only if they all have the same number of seeds.
         {name: count for name, (count, *others) in seeds.items() if count >= MIN_SEEDS and not others},
     )
 
 
 def score_model(model: EvaluatedModel, grid: Grid, images: Images, metrics: Mapping[str, Metric]) -> dict[str, Array]:
-    """Return scores of each training of a model under each condition, from all images and without each unit.
+    """Return the scores of each training of a model under each condition, on all images and without each unit.
 
     Args:
         model: The model.
@@ -321,10 +328,11 @@ def score_model(model: EvaluatedModel, grid: Grid, images: Images, metrics: Mapp
 
     Returns:
         By metric, an array (K, 1 + U, conditions) in the order of `Grid.conditions`, for the metrics that the rows have columns for.
-        Scores that do not depend on masks are NaN where masks were not moved, and so are scores without any class to measure.
+        A score is NaN if it has no activity or class to measure. Scores of activities are NaN where masks were not moved.
 
     Raises:
-        ResultsError: If an image is missing or occurs twice under a condition, or a label or count is negative or no whole number.
+        ResultsError: If an image is missing or occurs twice under a condition, an image under corruption has no clean row, an activity or
+            a count is negative or no whole number, or for the reason of `ScoredRun.of_grid`.
     """
     runs = [
         run.of_grid(grid, images) if isinstance(run, ScoredRun) else _score_run(model, run, grid, images, metrics)
@@ -370,8 +378,8 @@ def _score_run(
     try:
         of_images = counts_of_rows(columns, classes, activities, {metric.needs for metric in metrics.values()})
     except ValueError as error:
-        where = f"{model.label} on {model.dataset}, its rows sorted by condition and image"
-        raise ResultsError(f"{where}: {error} Evaluate it again.") from None
+        where = f"{model.label} on {model.dataset}, with rows sorted by condition and image"
+        raise ResultsError(f"{where}: {error} Evaluate the model again.") from None
     moved, unmoved = len(grid.moved_conditions()), len(grid.conditions()) - len(grid.moved_conditions())
     scores: dict[str, Array] = {}
     for needs, values in of_images.items():
@@ -387,20 +395,25 @@ def _score_run(
 
 
 def _sums_without_each(values: Array, images: Images) -> Array:
-    """Return counts (conditions, images, k, L) summed over all images, then without each unit: (1 + U, conditions, k, L)."""
+    """Return counts (conditions, images, 2 or 3, labels) summed over all images, then without each unit.
+
+    The result has the shape (1 + U, conditions, 2 or 3, labels). `endoarss.metrics.counts` describes the last two axes.
+    """
     of_units = np.moveaxis(np.add.reduceat(values, images.starts, axis=1), 1, 0).astype(np.float64)
     total = of_units.sum(axis=0, keepdims=True)
     return np.concatenate([total, total - of_units]) if len(of_units) > 1 else total
 
 
 def hold_labels(counts: Array, needs: str) -> None:
-    """Restore, in place, the labels that a replicate lacks because only the left-out unit has them.
+    """Replace, in place, the counts of activities and classes that only the left-out unit has.
 
-    Such a label gets an IoU of 1/2 for every model, so that a difference that comes from one sequence alone stays uncertain. With the
-    label's IoU of all images, the difference would look certain. Distances have no middle value, and keep their value of all images.
+    Without this unit they have no score. They get an IoU of 1/2 for every model, so that a difference that comes from one sequence alone
+    stays uncertain. With their IoU on all images, the difference would look certain. Values of images, such as distances, have no middle
+    value: their counts are those of all images.
 
     Args:
-        counts: Array (1 + U, conditions, k, L); its first row is the sum over all units.
+        counts: Array (1 + U, conditions, 2 or 3, labels). Its first row is the sum over all units, each other row the sum without one
+            unit. `endoarss.metrics.counts` describes the last two axes; a label is an activity or a class.
         needs: Name of the counts, see `endoarss.metrics.counts`.
     """
     total, without = counts[:1], counts[1:]
@@ -414,7 +427,10 @@ def hold_labels(counts: Array, needs: str) -> None:
 
 
 def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Images) -> pd.DataFrame:
-    """Return the rows ordered by condition and image; for models without masks, conditions with unmoved masks are dropped."""
+    """Return the rows ordered by condition and image, under the conditions that `score_model` needs.
+
+    A model without masks needs no rows for masks that were not moved.
+    """
     conditions = grid.conditions() if model.gives_masks else grid.moved_conditions()
     codes = _places(conditions, zip(*(run[key].tolist() for key in KEYS), strict=True))
     if (codes < 0).any():
@@ -422,15 +438,15 @@ def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Image
     frames = _places(images.frame_ids, map(str, run["frame_id"].tolist()))
     for row in np.flatnonzero(frames < 0)[:1]:
         raise ResultsError(
-            f"{model.label} on {model.dataset}: the image {run['frame_id'].iloc[row]!r} occurs under "
-            f"{_in_words(conditions[codes[row]])}, but not clean. Evaluate the model again."
+            f"{model.label} on {model.dataset}: the image {run['frame_id'].iloc[row]!r} occurs in the rows of "
+            f"{_in_words(conditions[codes[row]])}, but not in the rows of clean images. Evaluate the model again."
         )
     places = codes * len(images.frame_ids) + frames
     times = np.bincount(places, minlength=len(conditions) * len(images.frame_ids))
     for index in np.flatnonzero(times != 1)[:1]:
         condition, image = divmod(int(index), len(images.frame_ids))
         raise ResultsError(
-            f"{model.label} on {model.dataset}: the image {images.frame_ids[image]!r} occurs {times[index]} times under "
+            f"{model.label} on {model.dataset}: the image {images.frame_ids[image]!r} occurs {times[index]} times in the rows of "
             f"{_in_words(conditions[condition])}; expected once. Evaluate the model again."
         )
     return run if (np.diff(places) > 0).all() else run.iloc[np.argsort(places)]

@@ -1,4 +1,4 @@
-"""Confusion matrices: activities counted in images, classes in pixels."""
+"""Computes confusion matrices: activities are counted in images, classes in pixels."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def activity_confusion(rows: pd.DataFrame, activities: int) -> NDArray[np.int64]
     """Count images by true and predicted activity.
 
     Args:
-        rows: Rows with activity_true and activity_predicted.
-        activities: Number K of activities.
+        rows: Rows with the columns activity_true and activity_predicted.
+        activities: Number of activities.
 
     Returns:
-        Array (K, K).
+        Array (true activities, predicted activities).
     """
     pairs = rows["activity_true"].to_numpy(np.int64) * activities + rows["activity_predicted"].to_numpy(np.int64)
     return np.bincount(pairs, minlength=activities**2).reshape(activities, activities)
@@ -31,18 +31,18 @@ def pixel_confusion(rows: pd.DataFrame, classes: int) -> NDArray[np.int64]:
     """Count pixels by true and predicted class.
 
     Args:
-        rows: Rows with pixels_<i>_<j>.
-        classes: Number C of classes.
+        rows: Rows with the columns pixels_<i>_<j>: the pixels of class i that are predicted as class j.
+        classes: Number of classes, background included.
 
     Returns:
-        Array (C, C).
+        Array (true classes, predicted classes).
     """
     names = [f"pixels_{i}_{j}" for i in range(classes) for j in range(classes)]
     return rows[names].to_numpy(np.int64).sum(axis=0).reshape(classes, classes)
 
 
 def table_confusion(model: EvaluatedModel, classes: Sequence[str], activities: Sequence[str]) -> pd.DataFrame:
-    """Return the confusion matrices of a model, summed over seeds, with one row per count that is not 0.
+    """Return the confusion matrices of a model, summed over seeds, as a table with one row per count above 0.
 
     Args:
         model: A model with rows of clean images.
@@ -50,7 +50,7 @@ def table_confusion(model: EvaluatedModel, classes: Sequence[str], activities: S
         activities: Names of the activities.
 
     Returns:
-        Counts, indexed by the other columns of `COLUMNS`.
+        A table with the column "count", indexed by the other columns of `COLUMNS`.
     """
     rows = pd.concat(model.runs, ignore_index=True)
     counted = []

@@ -1,4 +1,4 @@
-"""Comparison of merged models with individual and jointly trained ones: scores, bias, and the effect of Surgery.
+"""Compares merged models with individual and jointly trained models: scores, bias, and the effect of Surgery.
 
 Yang et al. 2024, Representation Surgery for Multi-Task Model Merging, arXiv:2402.02705. docs/merging.md defines every column.
 """
@@ -32,8 +32,8 @@ class ComparedModel:
         rank: Rank of Surgery, 0 without Surgery.
         clean: Predictions on clean images, one run per seed.
         robust: Predictions on clean and corrupted images, None if robustness was not evaluated.
-        scores: By metric, the stored scores, one per seed.
-        bias: By task, the mean L1 distance to the individual model's representations, one per seed.
+        scores: By metric, the stored scores, one per seed, in shares from 0 to 1 or pixels.
+        bias: By task, the mean L1 distance between the model's representations and those of the individual model, one value per seed.
         coefficient: The merging coefficients, in words.
         parameters: Number of parameters that Surgery adds.
     """
@@ -56,7 +56,7 @@ class MergingCase:
     Attributes:
         dataset: Title of the test images.
         backbone: Label of the backbone.
-        models: Individual models, merged models, then the jointly trained model, all with the same seeds, so that differences are paired.
+        models: Individual models, merged models, then the jointly trained model. All have the same seeds.
     """
 
     dataset: str
@@ -69,11 +69,11 @@ class Merging:
     """The results of merging experiments that tables and figures show.
 
     Attributes:
-        rows: One row per model, with the columns of `INDEX`, merger and rank. Scores are in percent or pixels, bias has no unit, and
-            `<x>_low` and `<x>_high` are the ends of the interval of `<x>`.
+        rows: One row per experiment and model, with the columns of `INDEX`, merger, rank, and the measured values. Scores are in percent
+            or pixels, bias has no unit, and `<x>_low` and `<x>_high` are the ends of the interval of `<x>`.
         surgery_effects: Sentences about the effect of Surgery, each with the rank of Surgery.
         intervals: Sentences that say what the intervals are computed over.
-        same: Sentences that name merged models with the same predictions, whose rows are identical.
+        same: Sentences that name merged models with the same predictions.
     """
 
     rows: pd.DataFrame
@@ -100,7 +100,7 @@ def measure_merging(cases: Sequence[MergingCase]) -> Merging:
         cases: Experiments with results, scored under the standard protocol.
 
     Returns:
-        The rows and sentences that are shown.
+        The rows of the tables, and sentences about them.
 
     Raises:
         ResultsError: For the reasons of `vary_scores` and `vary_mpc`.
@@ -176,7 +176,7 @@ def _model_of(case: MergingCase, merger: str, rank: int, label: str = "") -> Com
 
 
 def _surgery_effects(case: MergingCase, frame: pd.DataFrame) -> list[tuple[int, str]]:
-    """Return sentences on how Surgery of each rank changes bias and scores, and how far merged models are from joint training."""
+    """Return sentences with the rank they are about: how Surgery changes bias and scores, and the difference to joint training."""
     where = f"{case.dataset}, {case.backbone}: "
     effects = []
     for rank, with_surgery in frame[frame["rank"] > 0].groupby("rank", sort=False):
@@ -190,8 +190,8 @@ def _surgery_effects(case: MergingCase, frame: pd.DataFrame) -> list[tuple[int, 
             whose = "every merger" if len(with_surgery) > 1 else str(with_surgery["Model"].iloc[0])
             effect += f" cuts the bias of {whose} by {_range(-with_surgery['bias_change'], '.0f')} %"
         if worse.empty:
-            effect += f"{' and' if has_bias else ''} lowers the mean of accuracy and mIoU of no merger"
-            effect += f" ({_range(gains, '+.2f')} points; {_without_zero(with_surgery, 'surgery_gain')})."
+            effect += f"{' and' if has_bias else ''} does not lower the mean of accuracy and mIoU of any merger"
+            effect += f" (it changes by {_range(gains, '+.2f')} points; {_without_zero(with_surgery, 'surgery_gain')})."
         else:
             effect += f"{', BUT' if has_bias else ''} LOWERS the mean of accuracy and mIoU of {_listed(frame, worse)}."
         sentences = [effect]
@@ -223,8 +223,8 @@ def _identical(case: MergingCase) -> list[str]:
                 for m in group
             )
             sentences.append(
-                f"{case.dataset}, {case.backbone}: {names} are the same model here, because they give the same prediction for every "
-                "test image; their rows are identical."
+                f"{case.dataset}, {case.backbone}: {names} give the same prediction for every test image, so their "
+                "scores are equal."
             )
     return sentences
 
@@ -260,7 +260,7 @@ def _range(values: pd.Series, form: str) -> str:
 
 
 def _listed(frame: pd.DataFrame, worse: pd.DataFrame) -> str:
-    """Return in words by how much Surgery makes models worse, and which of them were better than the individual models without it."""
+    """Return in words by how much Surgery lowers each model, and which of these were not below the individual models before Surgery."""
     words = []
     for row in worse.to_dict("records"):
         gain = (row["surgery_gain"], row["surgery_gain_low"], row["surgery_gain_high"])
@@ -268,7 +268,7 @@ def _listed(frame: pd.DataFrame, worse: pd.DataFrame) -> str:
         without = frame[(frame["merger"] == row["merger"]) & (frame["rank"] == 0)].iloc[0]
         above = float(without.get("to_individual", np.nan))
         because = (
-            f"; without Surgery it is {above:+.2f} points from the individual models that Surgery pulls towards"
+            f"; without Surgery it is {above:.2f} points above the individual models, and Surgery pulls it towards them"
             if above >= 0
             else ""
         )
@@ -277,7 +277,7 @@ def _listed(frame: pd.DataFrame, worse: pd.DataFrame) -> str:
 
 
 def table_merging(merging: Merging, rank: int) -> pd.DataFrame:
-    """Return the table `merging` as data: individual models, each merger without and with Surgery, and the jointly trained model.
+    """Return the data of the table `merging`: individual models, each merger without and with Surgery, and the jointly trained model.
 
     Args:
         merging: The measured experiments.
@@ -330,7 +330,7 @@ def _trained_on(rows: pd.DataFrame) -> list[str]:
 
 
 def table_surgery_ranks(merging: Merging) -> pd.DataFrame:
-    """Return the ablation of ranks as data: every merger without Surgery and with each rank in ascending order.
+    """Return the data of the ablation of Surgery's rank: every merger without Surgery, then with each rank in ascending order.
 
     Args:
         merging: The measured experiments.
@@ -346,7 +346,7 @@ def table_surgery_ranks(merging: Merging) -> pd.DataFrame:
 
 
 def readable_surgery_ranks(merging: Merging) -> pd.DataFrame:
-    """Return the ablation of ranks as readers see it, one row per merger and rank.
+    """Return the ablation of Surgery's rank as readers see it, one row per merger and rank.
 
     Args:
         merging: The measured experiments.
@@ -374,7 +374,7 @@ def readable_surgery_ranks(merging: Merging) -> pd.DataFrame:
 
 
 def _by_rank(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows ordered by merger, mergers in their present order, and then by rank."""
+    """Return the rows ordered by merger and then by rank; the order of the mergers stays."""
     keys = list(dict.fromkeys(rows[["Dataset", "Backbone", "merger"]].itertuples(index=False, name=None)))
     place = [keys.index(key) for key in rows[["Dataset", "Backbone", "merger"]].itertuples(index=False, name=None)]
     return rows.assign(place=place).sort_values(["place", "rank"], kind="stable").drop(columns="place")

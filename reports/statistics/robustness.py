@@ -1,4 +1,4 @@
-"""Robustness of models under corruption: scores per condition and summary quantities, with paired intervals.
+"""Measures the robustness of models under corruption: scores per condition and summary quantities, with paired intervals.
 
 Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and Perturbations, ICLR 2019 (CE,
 relative CE); Michaelis et al., Benchmarking Robustness in Object Detection, 2019 (mPC, rPC). docs/statistics.md defines the rest.
@@ -39,18 +39,20 @@ SUMMARY_COLUMNS += ["difference", "difference_low", "difference_high", "against"
 
 @dataclass(frozen=True)
 class Robustness:
-    """Tables of robustness, in shares from 0 to 1 and distances in pixels; `low` and `high` are the ends of an interval, NaN without one.
+    """Tables of robustness. Shares are from 0 to 1, distances in pixels.
+
+    `low` and `high` are the ends of an interval, NaN if there is none.
 
     Attributes:
-        conditions: `CONDITION_COLUMNS`, one row per model, condition and metric.
-        summary: `SUMMARY_COLUMNS`, one row per model and quantity (mPC, CE, ...); `of` names a corruption, category or severity;
-            `difference` is the paired difference to the model in `against`.
+        conditions: Table with `CONDITION_COLUMNS`, one row per dataset, model, condition and metric.
+        summary: Table with `SUMMARY_COLUMNS`, one row per dataset, model, metric and quantity (mPC, CE, ...). `of` names the corruption,
+            category or severity of the quantity. `difference` is the value minus that of the model in `against`, with a paired interval.
         categories: The evaluated corruptions by category.
         intervals: Sentences that say what the intervals of each dataset are computed over.
         notes: Sentences that say which model differences refer to, and which quantities are undefined and why.
         own: Evaluated corruptions that are not in the standard list.
-        trained_on: Corruptions that were applied to training images.
-        how_corrupted: A sentence that says in which way images were not corrupted as usual, or "".
+        trained_on: Evaluated corruptions that were also applied to training images.
+        how_corrupted: A sentence on a setting of the corruptions that is not the default; "" if all have their default.
     """
 
     conditions: pd.DataFrame
@@ -63,10 +65,10 @@ class Robustness:
     how_corrupted: str = ""
 
     def with_signs(self, name: str) -> str:
-        """Return the name of a corruption with its signs; any other text stays as it is.
+        """Return the name of a corruption with the signs that `legend` explains; any other text stays as it is.
 
         Args:
-            name: The name.
+            name: The name, which may end in `NOT_MOVED`.
 
         Returns:
             The name with its signs.
@@ -76,13 +78,13 @@ class Robustness:
         return f"{corruption}{signs}{name[len(corruption) :]}"
 
     def for_readers(self) -> Robustness:
-        """Return a copy with signs after the names of corruptions."""
+        """Return a copy whose summary and categories have signs after the names of corruptions."""
         categories = {category: tuple(map(self.with_signs, names)) for category, names in self.categories.items()}
         summary = self.summary.assign(of=self.summary["of"].map(self.with_signs))
         return replace(self, summary=summary, categories=categories)
 
     def legend(self) -> str:
-        """Return sentences on how images were corrupted and what the signs mean, or "" if everything is standard."""
+        """Return `how_corrupted` and sentences that explain the signs in use, or "" if there are none."""
         own = f"{OWN_SIGN} A corruption of the study, not in the standard list."
         trained_on = (
             f"{TRAINED_ON_SIGN} This corruption was also applied in training; means over unseen corruptions exclude it."
@@ -105,10 +107,10 @@ def measure_robustness(
         baselines: By dataset, the label of the model that corruption errors and differences refer to. Without a baseline there are no
             corruption errors, and differences refer to the first model of the dataset that has the metric.
         own: Names of corruptions that are not in the standard list.
-        trained_on: Names of corruptions that were applied in training; the mean over all others is reported in addition to mPC.
+        trained_on: Names of corruptions that were applied in training. The mean over the other corruptions is reported in addition to mPC.
 
     Returns:
-        The tables and sentences.
+        The tables, and the sentences that explain them.
 
     Raises:
         ResultsError: If there are no models, two models share a label, a baseline is not among the models, or for the reasons of
@@ -153,7 +155,7 @@ def measure_robustness(
 
 
 def categories_of(names: Sequence[str], categories: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """Return corruptions by category; corruptions without a category are in "other".
+    """Return corruptions by category; corruptions without a category are put into "other".
 
     Args:
         names: Names of corruptions.
@@ -170,7 +172,7 @@ def categories_of(names: Sequence[str], categories: Mapping[str, Sequence[str]])
 
 def _check_names(by_dataset: Mapping[str, Sequence[EvaluatedModel]], baselines: Mapping[str, str]) -> None:
     if not by_dataset:
-        raise ResultsError("there is no model to report the robustness of. Evaluate the robustness of a model.")
+        raise ResultsError("there is no model with rows of corrupted images. Evaluate the robustness of a model.")
     for dataset, group in by_dataset.items():
         labels = [model.label for model in group]
         for label in labels:
@@ -178,12 +180,12 @@ def _check_names(by_dataset: Mapping[str, Sequence[EvaluatedModel]], baselines: 
                 raise ResultsError(f"{dataset}: two models are called {label!r}; each needs a name of its own.")
         if dataset in baselines and baselines[dataset] not in labels:
             known = ", ".join(labels)
-            raise ResultsError(f"{dataset}: the baseline {baselines[dataset]!r} is not among the models: {known}.")
+            raise ResultsError(f"{dataset}: the baseline {baselines[dataset]!r} is not among the models ({known}).")
 
 
 @dataclass(frozen=True)
 class _SharedFacts:
-    """The conditions, baseline and variation that the models of one dataset share."""
+    """What the models of one dataset share, such as the conditions, the baseline and the variation."""
 
     dataset: str
     grid: Grid
@@ -195,13 +197,13 @@ class _SharedFacts:
 
     @property
     def unseen(self) -> list[int]:
-        """Return the positions of corruptions that were not applied in training; an empty list if training applied no corruption."""
+        """Return the positions of corruptions that were not applied in training; an empty list if this is true of all corruptions."""
         unseen = [i for i, name in enumerate(self.grid.corruptions) if name not in self.trained_on]
         return unseen if len(unseen) < len(self.grid.corruptions) else []
 
 
 def _condition_rows(shared: _SharedFacts, model: str, scores: Mapping[str, Array]) -> pd.DataFrame:
-    """Return the long rows of one model, without undefined scores."""
+    """Return the rows of one model in the table of conditions, without undefined scores."""
     frames, metrics = [], metrics_by_name()
     for metric, varied in scores.items():
         rows = pd.DataFrame(shared.grid.conditions(), columns=["corruption", "severity", "mask_warped"])
@@ -213,7 +215,7 @@ def _condition_rows(shared: _SharedFacts, model: str, scores: Mapping[str, Array
 
 @dataclass(frozen=True)
 class _Quantity:
-    """A summary number of a model: its name, its corruption, category or severity, and its varied value (R,)."""
+    """A summary quantity of a model: its name, the corruption, category or severity it belongs to, and its varied value (R,)."""
 
     name: str
     of: str
@@ -244,7 +246,7 @@ def _summarise(
                 rows.append((*key, *with_interval(own.varied, shared.variation), *compares, shared.interval_over))
         notes += _notes(by_label, metric, shared, baseline is not None)
     references = [
-        f"{shared.dataset}: differences of {' and '.join(metrics)} are to {against}."
+        f"{shared.dataset}: differences in {' and '.join(metrics)} are relative to {against}."
         for against, metrics in compared.items()
     ]
     return rows, references + notes
@@ -285,9 +287,10 @@ def _corruption_errors(
 ) -> list[_Quantity]:
     """Return CE and relative CE of each corruption, and their means over the corruptions for which they are defined.
 
-    E_s = 1 - score is the error of the model at severity s, and B_s the error of the baseline; severity 0 is clean. Then
-    CE = sum_s E_s / sum_s B_s and relative CE = sum_s (E_s - E_0) / sum_s (B_s - B_0) (Hendrycks and Dietterich 2019, section 4).
-    CE is undefined if the baseline makes no error, relative CE if the corruption costs the baseline nothing.
+    E_s = 1 - score is the error of the model at severity s, and B_s the error of the baseline. E_0 and B_0 are the errors on clean images.
+    Then CE = sum_s E_s / sum_s B_s and relative CE = sum_s (E_s - E_0) / sum_s (B_s - B_0), with sums over the evaluated severities
+    (Hendrycks and Dietterich 2019, section 4). CE is undefined if the baseline makes no error under the corruption, and relative CE if
+    the baseline's mean score under the corruption is not below its clean score.
     """
     errors = ratio((1 - corrupted).sum(axis=2), (1 - baseline_corrupted).sum(axis=2))
     losses = ratio(
@@ -310,17 +313,24 @@ def _notes(
     where, notes = f"{shared.dataset}, {metrics_by_name()[metric].text}", []
     for label, quantities in by_label.items():
         if any(quantity.name == "rPC" and np.isnan(quantity.varied[0]) for quantity in quantities):
-            notes.append(f"{where}: no rPC and no retention for {label}, whose clean score is 0.")
+            notes.append(f"{where}: {label} has no rPC and no retention, because its clean score is 0.")
     if shared.baseline and not has_errors:
-        return [*notes, f"{where}: no corruption errors, because the baseline {shared.baseline} has no such score."]
-    for kind, name, reason in (("CE", "CE", "makes no error"), ("relative_CE", "relative CE", "loses nothing")):
+        return [
+            *notes,
+            f"{where}: there are no corruption errors, because the baseline {shared.baseline} has no such score.",
+        ]
+    for kind, name, reason in (
+        ("CE", "CE", "makes no error there"),
+        ("relative_CE", "relative CE", "does not lose score there"),
+    ):
         # The baseline is in the denominator, so a quantity is undefined for all models or for none.
         quantities = next(iter(by_label.values()))
         undefined = [q.of for q in quantities if q.name == kind and np.isnan(q.varied[0])]
         if undefined:
             names = ", ".join(undefined)
             notes.append(
-                f"{where}: no {name} for {names}, where the baseline {shared.baseline} {reason}; the mean is over the others."
+                f"{where}: {names} {'have' if len(undefined) > 1 else 'has'} no {name}, because the baseline {shared.baseline} {reason}. "
+                "The mean is over the other corruptions."
             )
     return notes
 

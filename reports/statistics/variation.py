@@ -1,7 +1,7 @@
-"""Variation of scores over test images and trainings: jackknife variances, and Student's t for intervals and p-values.
+"""Computes intervals and p-values from the variation of scores over test images and trainings, with the jackknife and Student's t.
 
-A varied value is an array (R, ...). Its first row is the estimate. Each further row is a replicate: the same value without one unit, or
-without one training of a model. A unit is a sequence, or a single image of unknown sequence. A model has one training per seed.
+A varied value is an array (R, ...). Its first row is the estimate. Each other row is a replicate: the same value, computed without one
+unit or without one training of a model. A unit is a sequence, or a single image of unknown sequence. A model has one training per seed.
 
 The variance over units and the variance over trainings are added, because this sum is never too small for crossed effects (Owen 2007,
 The pigeonhole bootstrap). The degrees of freedom follow Satterthwaite (1946). docs/statistics.md compares the method with the bootstrap.
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 COVERAGE = 0.95
 """Confidence level of the intervals."""
 MIN_SEQUENCES = 6
-"""Smallest number of sequences for a verdict; with fewer, the estimate of the variance is too poor."""
+"""Smallest number of sequences for a verdict on scores; with fewer, the estimate of the variance is too poor."""
 MIN_SEEDS = 3
 """Smallest number of seeds of a model for an estimate of the variation between its trainings."""
 # Smaller differences are rounding errors.
@@ -34,7 +34,8 @@ class Variation:
 
     Attributes:
         units: Number U of units; each of the rows 1 to U leaves out one unit. It is 0 if there is only one unit, which shows no variation.
-        seeds: Number of seeds of each group of trainings, by name. Each row after the units leaves out one training, group after group.
+        seeds: Number of trainings of each group, by name of the group; models of one group share their trainings. Each row after the
+            units leaves out one training, group after group.
     """
 
     units: int = 0
@@ -44,7 +45,7 @@ class Variation:
         """Return the mean score over the trainings of a model as a varied value.
 
         Args:
-            scores: Array (K, 1 + U, ...), the scores of each training from all units, then without each unit.
+            scores: Array (K, 1 + U, ...), the scores of each of the K trainings: on all units, then without each unit.
             training_group: Name of the model's group of trainings; rows that leave out a training of another group repeat the estimate.
 
         Returns:
@@ -67,7 +68,7 @@ class Variation:
             varied: Array (R, ...).
 
         Returns:
-            Two arrays (...), NaN if nothing varies.
+            Two arrays (...), NaN if there are no replicates.
         """
         variance, squares = np.zeros(varied.shape[1:]), np.zeros(varied.shape[1:])
         blocks = list(self._blocks(varied))
@@ -96,9 +97,9 @@ class Gap:
 
     Attributes:
         difference: The estimate.
-        low: Lower end of its interval, NaN if nothing varies.
-        high: Upper end of its interval, NaN if nothing varies.
-        p: Two-sided p-value of no difference, NaN if nothing varies.
+        low: Lower end of the interval, NaN if there are no replicates.
+        high: Upper end of the interval, NaN if there are no replicates.
+        p: Two-sided p-value of no difference, NaN if there are no replicates.
     """
 
     difference: float
@@ -115,7 +116,7 @@ def interval(varied: Array, variation: Variation) -> tuple[Array, Array]:
         variation: The units and trainings that its replicates leave out.
 
     Returns:
-        Lower and upper ends, two arrays (...), NaN if nothing varies.
+        Lower and upper ends, two arrays (...), NaN if there are no replicates.
     """
     error, degrees = variation.spread(varied)
     half = stdtrit(degrees, (1 + COVERAGE) / 2) * error
@@ -131,7 +132,7 @@ def score_interval(varied: Array, variation: Variation, highest: float = np.inf)
         highest: Highest possible score; the lowest is 0.
 
     Returns:
-        Lower and upper ends, two arrays (...), NaN if nothing varies.
+        Lower and upper ends, two arrays (...), NaN if there are no replicates.
     """
     low, high = interval(varied, variation)
     return np.maximum(low, np.minimum(varied[0], 0)), np.minimum(high, np.maximum(varied[0], highest))
@@ -159,7 +160,7 @@ def p_values(gaps: Array, variation: Variation) -> Array:
         variation: The units and trainings that its replicates leave out.
 
     Returns:
-        Array (...), NaN if nothing varies.
+        Array (...), NaN if there are no replicates.
     """
     lower, higher = _tails(gaps, variation)
     return np.asarray(2 * np.minimum(lower, higher))
@@ -175,7 +176,7 @@ def _tails(gaps: Array, variation: Variation) -> tuple[Array, Array]:
 
 
 def gap_of_best(gaps: Array, variation: Variation) -> Gap:
-    """Return the best of n models minus the best of m others.
+    """Return the best score of n models minus the best score of m other models.
 
     The estimate compares the models with the best scores. The interval does not assume that these are truly the best (multiple
     comparisons with the best, Hsu 1984, with Bonferroni's bounds). It says: one model i exceeds every model j by at least the lower end,

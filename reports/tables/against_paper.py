@@ -1,4 +1,4 @@
-"""Tables that compare a study's scores with the paper's. Both use the protocol "authors_code", so that they are the same quantity."""
+"""Makes the tables that compare a study's scores with the paper's. Both use the protocol "authors_code", so they measure the same."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ _SCALE = {name: _MEASURES[name].scale for name in (*HEADS, *SPREADS)}
 
 @dataclass(frozen=True)
 class ComparedWithPaper:
-    """A table of the paper with the study's scores, the paper's scores, and the differences.
+    """A table with the study's scores, the paper's scores, and the differences (study minus paper).
 
     Attributes:
         data: Every row of the paper's table, with the columns <metric>_ours, <metric>_paper and <metric>_difference.
-        shown: The rows that the study has cells for, with the columns (head, "ours" | "paper" | "difference").
-        note: A sentence that says how many rows of the paper are not shown, or "".
+        shown: The rows that readers see, with the columns (head, "ours" | "paper" | "difference"): those that the study has cells for,
+            or all rows if the study has none of the cells.
+        note: Sentences that say which of the paper's rows the table shows; "" if there is nothing to say.
     """
 
     data: pd.DataFrame
@@ -50,10 +51,10 @@ class ComparedWithPaper:
 def scores_against_paper(
     results: pd.DataFrame, dataset: str, rank: int, labels: Labels, cells: Collection[tuple[str, str, str]]
 ) -> ComparedWithPaper:
-    """Return Table II, III or IV compared with the paper's.
+    """Return Table II, III or IV of the study compared with that of the paper.
 
     Args:
-        results: The long table in the protocol "authors_code", in which models have the paper's names.
+        results: The long table in the protocol "authors_code". Backbones, architectures and weightings have the paper's names.
         dataset: Key of the dataset.
         rank: Rank of the study's adapters.
         labels: Labels by the paper's names.
@@ -78,7 +79,7 @@ def scores_against_paper(
 def ablation_against_paper(
     results: pd.DataFrame, rank: int, labels: Labels, cells: Collection[tuple[str, str, str, str]]
 ) -> ComparedWithPaper:
-    """Return Table V compared with the paper's; its ± is the spread over classes, not over seeds.
+    """Return Table V of the study compared with that of the paper. The ± of both is the spread over activities, not over seeds.
 
     The arguments are those of `scores_against_paper`, but each item of `cells` begins with the dataset.
     """
@@ -96,7 +97,7 @@ def ablation_against_paper(
 def ranks_against_paper(
     results: pd.DataFrame, labels: Labels, cells: Collection[tuple[str, int, str]]
 ) -> ComparedWithPaper:
-    """Return Table VI compared with the paper's, for EndoARSS with TESLA.
+    """Return Table VI of the study compared with that of the paper, for EndoARSS with TESLA.
 
     Args:
         results: As for `scores_against_paper`.
@@ -120,7 +121,7 @@ def ranks_against_paper(
 
 
 def robustness_against_paper(results: pd.DataFrame, rank: int, labels: Labels) -> ComparedWithPaper:
-    """Return Table VII compared with the paper's: the mean over severities of each corruption, and the mean over corruptions."""
+    """Return Table VII of the study compared with that of the paper: the mean over severities of each corruption, and the mean of these."""
     rows = of_rank(results, rank)
     rows = rows[(rows[["dataset", "eval_dataset"]] == PAPER_ROBUSTNESS).all(axis=1)]
     rows = rows[(rows["corruption"] != "") & rows["mask_warped"].astype(bool) & (rows["class"] == "")]
@@ -145,7 +146,9 @@ def robustness_against_paper(results: pd.DataFrame, rank: int, labels: Labels) -
         columns |= dict(_with_difference(name, *with_means))
     table = pd.DataFrame(columns).rename_axis("Corruption")
     severities = sorted({int(severity) for severity in rows["severity"]})
-    note = f"{len(applied)} of the paper's {len(corruptions)} corruptions; ours at severities {', '.join(map(str, severities)) or 'none'}."
+    shown = f"The table shows {len(applied)} of the paper's {len(corruptions)} corruptions."
+    at = f"Our scores are means over the severities {', '.join(map(str, severities))}."
+    note = f"{shown} {at if severities else 'We have no scores.'}"
     return ComparedWithPaper(_flat(table), _with_heads(table, heads), note)
 
 
@@ -161,7 +164,7 @@ def _wide(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def _with_paper(ours: pd.DataFrame, paper: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return the paper's rows, each with the score of the study, NaN if it has none, and the difference."""
+    """Return the paper's rows, each with the score of the study, NaN if the study has none, and the difference."""
     columns: dict[tuple[str, str], pd.Series] = {}
     for metric in metrics:
         if metric in paper:

@@ -1,24 +1,35 @@
-"""Tables of a comparison and of the paper's claims, in percent and pixels."""
+"""Makes the tables of `reports.statistics.comparison` and of the paper's claims: as data, and as readers see them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from endoarss.metrics.catalogue import PERCENT, Shown, metrics_by_name, shown_metrics
 from reports.statistics.brackets import ANY, SHARE, SHARE_DIFFERENCE, with_brackets, with_sequences
+from reports.statistics.claim_scores import COSINE
+from reports.statistics.claims import NOT_TESTED
 
 _NUMBERS = ("value", "low", "high", "to_best", "to_best_low", "to_best_high", "difference")
 
 
 def table_comparison(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return every score with its interval, rank and difference to the best model."""
+    """Return every score with its interval, rank and difference to the best model, in percent or pixels.
+
+    Args:
+        scores: The scores of a `Comparison`.
+    """
     return _scaled(scores).set_index(["dataset", "metric", "model"])
 
 
 def table_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return the difference of every two models in every metric."""
+    """Return the difference between the models of each pair in every metric, in percentage points or pixels.
+
+    Args:
+        pairs: The pairs of a `Comparison`.
+    """
     return _scaled(pairs).set_index(["dataset", "metric", "model", "other"])
 
 
@@ -34,11 +45,11 @@ def _scaled(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
-    """Return one row per model: score, difference to the best and rank in each main metric, with intervals.
+    """Return one row per model: score, difference to the best model, and rank in each main metric, with intervals.
 
     Args:
         scores: The scores of a `Comparison`.
-        gaps: Dataset and model of models without results; they have a row of dashes.
+        gaps: The title of the dataset and the label of each model without results. Its row has dashes.
     """
     rows: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
     table, metrics = _scaled(scores), shown_metrics(Shown.PRINTED)
@@ -65,7 +76,11 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
 
 
 def table_claims(claims: pd.DataFrame) -> pd.DataFrame:
-    """Return the paper's claims with differences in percentage points; cosines have no unit."""
+    """Return the paper's claims with differences in percentage points; differences of cosines have no unit.
+
+    Args:
+        claims: The table that `test_claims` returns.
+    """
     table = claims.copy()
     scale = table["metric"].map(_scale_of_claim)
     for column in ("difference", "low", "high", "paper"):
@@ -78,12 +93,16 @@ def _scale_of_claim(metric: object) -> float:
 
 
 def _limits_of_claim(metric: object) -> tuple[float, float]:
-    """Return the lowest and the highest possible difference: of scores in percentage points, of cosines as they are."""
+    """Return the lowest and the highest possible difference: in percentage points for scores, without unit for cosines."""
     return (-2.0, 2.0) if metric == "cosine" else SHARE_DIFFERENCE
 
 
 def readable_claims(claims: pd.DataFrame) -> pd.DataFrame:
-    """Return the paper's claims with differences and verdicts as readers see them."""
+    """Return the paper's claims with differences and verdicts as readers see them.
+
+    Args:
+        claims: The table that `test_claims` returns.
+    """
     table = table_claims(claims).reset_index()
     digits = table["metric"].eq("cosine").map({True: 3, False: 2})
     measured = [
@@ -100,7 +119,7 @@ def readable_claims(claims: pd.DataFrame) -> pd.DataFrame:
             "Verdict": table["verdict"],
             "Difference": measured,
             "In the paper": paper,
-            "Over": [str(over) or "-" for over in table["over"].astype(object).fillna("-")],
+            "Measured on": table["over"].mask(table["difference"].isna()).astype(object).fillna("-").replace("", "-"),
             "Seeds": table["seeds"],
             "p (Holm)": [_shown_p(value) for value in table["p_adjusted"]],
             "Pairs": [
@@ -127,31 +146,44 @@ def _metric_of_claim(metric: object) -> str:
 
 
 def claims_text(shown: pd.DataFrame, caption: str, note: str) -> str:
-    """Return the reproduction note as Markdown: the verdict on each claim and the differences.
+    """Return the reproduction note as Markdown: the verdict on each claim, and the differences it is based on.
 
     Args:
-        shown: The result of `readable_claims`.
+        shown: The table that `readable_claims` returns.
         caption: The lines that describe the data and the models.
-        note: Text below the table.
+        note: The sentences that explain the intervals and the verdicts.
     """
     lines = ["# Reproduction note", "", *caption.splitlines(), "", note, ""]
     for claim, rows in shown.reset_index().groupby("Claim", sort=False):
-        lines += [f"## {claim}", ""]
-        for row in rows.to_dict("records"):
-            if row["Verdict"] == "not tested":
-                if row["Dataset"] == "-":
-                    lines.append(f"- Not tested: the claim needs {row['Compared']}.")
-                else:
-                    reason = f"none of {row['Pairs'].removeprefix('0 of ')} comparisons has results"
-                    lines.append(f"- {row['Dataset']}, {row['Metric']}: not tested, {reason}. {row['Compared']}.")
-                continue
-            unit = "" if row["Metric"] == "cosine" else " points"
-            paper = "" if row["In the paper"] == "-" else f" The paper's tables: {row['In the paper']}{unit}."
-            verdict = row["Verdict"][0].upper() + row["Verdict"][1:]
-            partial = f" Only {row['Pairs']} comparisons have results." if " of " in row["Pairs"] else ""
-            lines.append(
-                f"- {row['Dataset']}, {row['Metric']}: **{verdict}**. {row['Compared']}: {row['Difference']}{unit}, over {row['Over']}"
-                f" and {row['Seeds']} seed{'s' * (row['Seeds'] > 1)}, p {row['p (Holm)']}.{partial}{paper}"
-            )
-        lines.append("")
+        lines += [f"## {claim}", "", *(f"- {_sentences_on_claim(row)}" for row in rows.to_dict("records")), ""]
     return "\n".join(lines)
+
+
+def _sentences_on_claim(row: dict[str, Any]) -> str:
+    """Return the verdict and the difference of one row of `readable_claims` in sentences; numbers that do not exist are left out."""
+    if row["Verdict"] == NOT_TESTED and row["Dataset"] == "-":
+        return f"The claim was not tested. The test needs {row['Compared']}."
+    where, difference = (
+        f"{row['Dataset']}, {row['Metric']}",
+        f"difference ({row['Compared'].replace(' - ', ' minus ')})",
+    )
+    if row["Verdict"] == NOT_TESTED:
+        pairs = row["Pairs"].removeprefix("0 of ")
+        reason = (
+            "the pair of models has no results" if pairs == "1" else f"none of the {pairs} pairs of models has results"
+        )
+        return f"{where}: the {difference} was not tested, because {reason}."
+    unit = "" if row["Metric"] == COSINE else " points"
+    measured_on = "" if row["Measured on"] == "-" else f" on {row['Measured on']}"
+    sentences = [
+        f"{where}: the verdict is **{row['Verdict']}**.",
+        f"The {difference} is {row['Difference']}{unit}.",
+        f"It was measured{measured_on} with at least {row['Seeds']} seed{'s' * (row['Seeds'] > 1)} per model.",
+    ]
+    if row["p (Holm)"] != "-":
+        sentences.append(f"Its p-value is {row['p (Holm)'].replace('<', 'below ')}.")
+    if " of " in row["Pairs"]:
+        sentences.append(f"Only {row['Pairs']} pairs of models have results.")
+    if row["In the paper"] != "-":
+        sentences.append(f"In the paper's tables the difference is {row['In the paper']}{unit}.")
+    return " ".join(sentences)

@@ -1,4 +1,4 @@
-"""LaTeX tables for \\input, with booktabs rules, the best value of each column bold and the second best underlined.
+"""Writes tables as LaTeX for \\input, with booktabs rules. The best value of a column can be bold, and the second best underlined.
 
 A document that reads such a table needs \\usepackage{booktabs,graphicx}, and also longtable for tables of more than 40 rows. Names with
 letters such as ð or ą also need \\usepackage[T1]{fontenc}. multirow is not needed.

@@ -1,4 +1,4 @@
-"""Escaping of text for pdflatex, because titles, tables and captions contain names that users chose."""
+"""Escapes text for pdflatex, because titles, tables and captions contain names that users chose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of robustness, in percent: Table VII, summaries of models, and every score under every condition."""
+"""Makes the tables of robustness: Table VII, summaries of models, and every score under every condition."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def readable_robustness(table: pd.DataFrame, gaps: Sequence[tuple[str, str]] = (
 
 
 def table_robustness_conditions(conditions: pd.DataFrame) -> pd.DataFrame:
-    """Return every score of every model under every condition; the column `unit` is % or px."""
+    """Return every score of every model under every condition, in the unit that the column `unit` names."""
     table, metrics = conditions.copy(), metrics_by_name()
     scale = table["metric"].map({name: metric.scale for name, metric in metrics.items()})
     for end in _ENDS:
@@ -89,7 +89,7 @@ def table_robustness_conditions(conditions: pd.DataFrame) -> pd.DataFrame:
 
 
 def table_robustness_summary(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return every quantity with its interval and its difference to the baseline, in percent."""
+    """Return every quantity with its interval and its difference to the model in `against`, in percent."""
     table = summary.set_index(["dataset", "model", "metric", "quantity", "of"])
     numbers = [*_ENDS, "difference", "difference_low", "difference_high"]
     table[numbers] = table[numbers] * 100

@@ -1,4 +1,4 @@
-"""Tables of scores, costs and datasets as data frames and CSV; `reports.tables.latex` turns them into LaTeX."""
+"""Makes the tables of scores, costs and datasets as data frames, and writes CSV files; `reports.tables.latex` writes LaTeX."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def datasets_against_paper(table: pd.DataFrame, datasets: Sequence[str], paper: 
     Args:
         table: The table that `table_datasets` returns.
         datasets: The dataset name of each row.
-        paper: The paper's table by dataset. The paper's columns stay empty for datasets that it does not contain.
+        paper: The paper's table by dataset. Rows of datasets that are not in the paper have no values there.
     """
     rows = [row | _of_paper(name, paper) for row, name in zip(table.to_dict("records"), datasets, strict=True)]
     return pd.DataFrame([row | {"Differs": _differences(row)} for row in rows], index=table.index)
@@ -115,8 +115,8 @@ def table_leakage(
         gaps: Backbone label, architecture and weighting of each pair in which one model has no results.
 
     Returns:
-        A table by backbone, architecture and weighting, with the models that both datasets have, and those of `gaps`. Each metric has
-        its score on both datasets in percent, and the difference (random minus by sequence).
+        A table by backbone, architecture and weighting. Its rows are the models with results on both datasets and those of `gaps`, without
+        references. The columns of each metric are the scores on both datasets in percent, and their difference (random minus by sequence).
     """
     sides = {"random by activity": at_random, "by sequence": by_sequence}
     tables = {name: table_of_scores(results, dataset, order, gaps) for name, dataset in sides.items()}
@@ -134,7 +134,7 @@ def table_leakage(
 
 
 def readable_leakage(table: pd.DataFrame, labels: Labels = KNOWN_LABELS) -> pd.DataFrame:
-    """Return a table of leakage with readable names."""
+    """Return the table of `table_leakage` with the names that readers see."""
     shown = readable_index(table, labels)
     shown.columns = shown.columns.set_names(["", ""])
     return shown
@@ -143,7 +143,7 @@ def readable_leakage(table: pd.DataFrame, labels: Labels = KNOWN_LABELS) -> pd.D
 def table_of_scores(
     results: pd.DataFrame, eval_dataset: str, order: Sequence[str], gaps: Sequence[tuple[str, str, str]] = ()
 ) -> pd.DataFrame:
-    """Return tables II to IV: the scores of every cell on one dataset, as means over the seeds (with deviations if there are several).
+    """Return Table II, III or IV, or the same table of another dataset: the scores of every cell on it, as means over the seeds.
 
     Args:
         results: The long table of one protocol.
@@ -153,7 +153,7 @@ def table_of_scores(
 
     Returns:
         A table by backbone, architecture and weighting; references are last. The columns are the protocol's metrics that were measured,
-        in percent or pixels, then the counts.
+        in percent or pixels, then the counts. If there are several seeds, their standard deviations `<metric>_std` follow.
     """
     protocol = str(results["protocol"].iloc[0])
     measures = shown_metrics(Shown.TABLES, protocol) | shown_metrics(Shown.COUNTS, protocol)
@@ -176,7 +176,7 @@ def table_of_scores(
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table of selected cells: its labels, and the cell whose scores it shows."""
+    """A row of a table of selected cells: the labels of the row, and the cell whose scores the row shows."""
 
     labels: tuple[str, ...]
     dataset: str
@@ -187,16 +187,16 @@ class Row:
 
 
 def table_of_rows(results: pd.DataFrame, rows: Sequence[Row], names: Sequence[str]) -> pd.DataFrame:
-    """Return tables V and VI: the scores of selected cells on their own test split, as means over the seeds.
+    """Return Table V or VI: the scores of selected cells on their own test split, as means over the seeds.
 
     Args:
         results: The long table.
         rows: The rows in their order.
-        names: The names of the rows' labels.
+        names: The names of the index levels that hold the labels.
 
     Returns:
-        A table by the rows' labels. The columns are the metrics that were measured, in percent or pixels, then their deviations if there
-        are several seeds.
+        A table by the rows' labels. The columns are the metrics that were measured, in percent or pixels, then their standard deviations
+        `<metric>_std` if there are several seeds.
     """
     measures = shown_metrics(Shown.TABLES, str(results["protocol"].iloc[0]))
     records: list[dict[str, float]] = []
@@ -213,7 +213,7 @@ def table_of_rows(results: pd.DataFrame, rows: Sequence[Row], names: Sequence[st
 
 
 def readable_rows(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """Return a table of selected cells with readable heads of the protocol."""
+    """Return a table of `table_of_rows` with the column heads of the protocol."""
     return table.rename(columns=_heads(protocol))
 
 
@@ -228,7 +228,7 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     Args:
         costs: One dict per cell, with the keys dataset, backbone, architecture and weighting (labels) and rank. A cell with results also
             has parameters, cost and device, as in its provenance, and latency_ms, the time per image in milliseconds in the evaluation
-            of robustness (None if there was none). A cell whose architecture selects experts has the text experts.
+            of robustness (None if there was none). A cell whose architecture selects experts also has the key experts, a text.
     """
     rows = [
         {
@@ -263,7 +263,7 @@ def _measured_cost(cost: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def readable_index(table: pd.DataFrame, labels: Labels = KNOWN_LABELS) -> pd.DataFrame:
-    """Return a table by backbone, architecture and weighting with readable names."""
+    """Return a table by backbone, architecture and weighting with the names that readers see."""
     shown = table.copy()
     shown.index = pd.MultiIndex.from_tuples(
         [
@@ -280,7 +280,7 @@ def readable_index(table: pd.DataFrame, labels: Labels = KNOWN_LABELS) -> pd.Dat
 
 
 def readable_scores(table: pd.DataFrame, protocol: str, labels: Labels = KNOWN_LABELS) -> pd.DataFrame:
-    """Return a table of scores with readable names and heads of the protocol, without the counts."""
+    """Return the table of `table_of_scores` with the names that readers see and the column heads of the protocol, without the counts."""
     counted = tuple(shown_metrics(Shown.COUNTS, protocol))
     table = table.drop(columns=[column for column in table if str(column).startswith(counted)])
     return readable_index(table, labels).rename(columns=_heads(protocol)).rename_axis(columns=None)

@@ -144,5 +144,6 @@ def test_robustness_is_averaged_over_what_the_study_applied() -> None:
     assert found.data.loc["mean", "accuracy_endoarss_tesla_paper"] == pytest.approx((50.53 + 29.85) / 2)
     assert (
         found.data["miou_resnet_mmoe_ours"].isna().all()
-        and found.note == "2 of the paper's 19 corruptions; ours at severities 1, 2."
+        and found.note
+        == "The table shows 2 of the paper's 19 corruptions. Our scores are means over the severities 1, 2."
     )

@@ -165,7 +165,7 @@ def test_what_cannot_be_compared_is_named() -> None:
     with pytest.raises(ResultsError, match="two models are called 'A'"):
         compare([model("A"), model("A", rows(7))])
     with pytest.raises(
-        ResultsError, match="A and B on Toy: evaluated on different images: only one of them has 'f014'"
+        ResultsError, match="A and B on Toy: they were evaluated on different images. Only one of them has 'f014'"
     ):
         compare([model("A"), model("B", rows(7, images=14))])
     other = rows(7)

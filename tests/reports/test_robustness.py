@@ -156,7 +156,7 @@ def test_scores_of_other_sequences_are_not_compared() -> None:
     metrics = shown_metrics(Shown.SUMMARY)
     scored = [model("A", score_run(model("A", answers(1, sequences=0)), (), metrics))]
     with pytest.raises(
-        ResultsError, match="A on Toy: its images belong to other sequences than those of the models it is"
+        ResultsError, match="A on Toy: its rows assign the images to other sequences than the rows of the models"
     ):
         measured(*scored, model("B", other))
 
@@ -341,7 +341,7 @@ def test_a_clean_score_of_zero_has_no_relative_one(tmp_path: Path) -> None:
     for quantity, of in (("rPC", ""), ("category_rPC", "digital"), ("retention", "5"), ("retention_area", "")):
         assert np.isnan(row(found, quantity, of, "accuracy")["value"])
         assert np.isnan(row(found, quantity, of, "accuracy")["difference"])
-    assert "Toy, accuracy: no rPC and no retention for A, whose clean score is 0." in found.notes
+    assert "Toy, accuracy: A has no rPC and no retention, because its clean score is 0." in found.notes
     assert row(found, "mCE", "", "accuracy")["value"] > 1
     draw(found, tmp_path)
 
@@ -356,17 +356,19 @@ def test_a_baseline_without_error_gives_no_corruption_error() -> None:
     others = [row(found, "CE", name, "accuracy")["value"] for name in ("contrast", "elastic_transform")]
     assert row(found, "mCE", "", "accuracy")["value"] == pytest.approx(np.mean(others))
     assert (
-        "Toy, accuracy: no CE for smoke, where the baseline B makes no error; the mean is over the others."
+        "Toy, accuracy: smoke has no CE, because the baseline B makes no error there. The mean is over the other corruptions."
         in found.notes
     )
-    assert any(note.startswith("Toy, accuracy: no relative CE for smoke, where the baseline B") for note in found.notes)
+    assert any(
+        note.startswith("Toy, accuracy: smoke has no relative CE, because the baseline B") for note in found.notes
+    )
 
 
 def test_without_a_baseline_differences_are_to_the_first_model() -> None:
     found = measured(model("A"), model("BB"))
     assert not set(found.summary["quantity"]) & {"CE", "mCE", "relative_CE", "relative_mCE"}
     assert set(found.summary["against"]) == {"A"}
-    assert found.notes == ("Toy: differences of accuracy and mIoU are to A.",)
+    assert found.notes == ("Toy: differences in accuracy and mIoU are relative to A.",)
 
 
 def test_models_of_one_task_are_measured_by_what_they_have(tmp_path: Path) -> None:
@@ -377,7 +379,9 @@ def test_models_of_one_task_are_measured_by_what_they_have(tmp_path: Path) -> No
     found = measured(classifies, segments, model("both", both), baseline="classifies")
     of_model = found.summary.groupby("model")["metric"].unique().map(set).to_dict()
     assert of_model == {"classifies": {"accuracy"}, "segments": {"miou"}, "both": {"accuracy", "miou"}}
-    assert "Toy, mIoU: no corruption errors, because the baseline classifies has no such score." in found.notes
+    assert (
+        "Toy, mIoU: there are no corruption errors, because the baseline classifies has no such score." in found.notes
+    )
     assert found.summary.loc[found.summary["metric"] == "miou", "difference"].isna().all()
     table = robustness_tables.table_robustness(found.summary, found.categories)
     assert ("accuracy", "Toy", "segments", "value") not in table.columns
@@ -420,22 +424,30 @@ def spoilt(kind: str) -> tuple[list[EvaluatedModel], str | None, str]:
             "A and B on Toy: .*frame_003",
         )
     if kind == "condition":
-        return [model("A", rows), model("B", other[~smoke])], None, "B on Toy: lacks smoke at severity 3\\."
+        return [model("A", rows), model("B", other[~smoke])], None, "B on Toy: it has no rows of smoke at severity 3\\."
     if kind == "clean":
-        return [model("B", other[other["corruption"] != ""])], None, "B on Toy: lacks the clean images"
+        return [model("B", other[other["corruption"] != ""])], None, "B on Toy: it has no rows of clean images"
     if kind == "unmoved":
-        return [model("A", rows), model("B", other[other["mask_warped"]])], None, "lacks elastic_transform.*not moved"
+        return (
+            [model("A", rows), model("B", other[other["mask_warped"]])],
+            None,
+            "no rows of elastic_transform.*not moved",
+        )
     if kind == "image":
         return (
             [model("B", other[~(smoke & (other["frame_id"] == "frame_002"))])],
             None,
-            "frame_002.* 0 times under smoke",
+            "frame_002.* 0 times in the rows of smoke",
         )
     if kind == "twice":
-        return [model("B", pd.concat([other, other[smoke]]))], None, "frame_000.* 2 times under smoke at severity 3"
+        return (
+            [model("B", pd.concat([other, other[smoke]]))],
+            None,
+            "frame_000.* 2 times in the rows of smoke at severity 3",
+        )
     if kind == "stranger":
         strange = other.assign(frame_id=other["frame_id"].where(~smoke, "x" + other["frame_id"]))
-        return [model("B", strange)], None, "xframe_000' occurs under smoke at severity 3, but not clean"
+        return [model("B", strange)], None, "xframe_000' occurs in the rows of smoke at severity 3, but not"
     if kind == "sequences":
         return [model("A", rows), model("B", other.assign(sequence="t"))], None, "frame_000' is in two sequences"
     if kind == "column":
@@ -443,11 +455,11 @@ def spoilt(kind: str) -> tuple[list[EvaluatedModel], str | None, str]:
     if kind == "nothing":
         return [model("A", rows[["frame_id", "sequence", "corruption", "severity", "mask_warped"]])], None, "neither"
     if kind == "uncorrupted":
-        return [model("A", rows[rows["corruption"] == ""])], None, "A on Toy: no row is corrupted"
+        return [model("A", rows[rows["corruption"] == ""])], None, "A on Toy: it has no rows of corrupted images"
     if kind == "label":
         return [model("A", rows), model("A", other)], None, "two models are called 'A'"
     if kind == "baseline":
-        return [model("A", rows)], "C", "the baseline 'C' is not among the models: A"
+        return [model("A", rows)], "C", "the baseline 'C' is not among the models .A."
     if kind == "count":
         return (
             [model("A", rows.assign(both_1=rows["both_1"] + 0.5))],
