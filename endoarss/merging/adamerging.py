@@ -20,8 +20,8 @@ from endoarss.registry import register_merger
 class AdaMerging(Merger):
     """Computes sum_t c_t v_t from the task vectors v_t, with coefficients c_t that minimise entropy (Yang et al. 2024, arXiv:2310.02575).
 
-    Sections 3.2 and 3.3 of the paper define the method. As in the authors' code, all coefficients have the same initial value and are clamped
-    to [0, 1].
+    Sections 3.2 and 3.3 of the paper define the method. As in the authors' code, all coefficients have the same initial value and
+    are clamped to [0, 1].
 
     Args:
         start: initial value of every coefficient.
