@@ -18,9 +18,10 @@ from endoarss.registry import register_merger
 
 
 class AdaMerging(Merger):
-    """Computes sum_t c_t v_t, with c learned by minimising entropy (Yang et al. 2024, arXiv:2310.02575, sections 3.2 and 3.3).
+    """Computes sum_t c_t v_t from the task vectors v_t, with coefficients c_t that minimise entropy (Yang et al. 2024, arXiv:2310.02575).
 
-    The coefficients start at the same value and are clamped to [0, 1], as in the authors' code.
+    Sections 3.2 and 3.3 of the paper define the method. As in the authors' code, all coefficients have the same initial value and
+    are clamped to [0, 1].
 
     Args:
         start: initial value of every coefficient.
@@ -58,7 +59,7 @@ class AdaMerging(Merger):
 
         Args:
             vectors: the task vectors.
-            feedback: its entropy is minimised.
+            feedback: its function `entropy` is minimised.
 
         Returns:
             The coefficients after the last step, and the entropy before each step (iterations,), both on the device.
@@ -68,7 +69,7 @@ class AdaMerging(Merger):
         losses: list[Tensor] = []
         for step in tqdm(range(self.iterations), desc="entropy", unit="step", mininterval=1.0, leave=False):
             loss = feedback.entropy(_weighted_sum(coefficients.clamp(0, 1), vectors), step)
-            # Only the coefficients get a gradient; the other parameters of the model are not trained here.
+            # Only the coefficients get a gradient, because the other parameters of the model are not trained here.
             (coefficients.grad,) = torch.autograd.grad(loss, coefficients)
             optimizer.step()
             losses.append(loss.detach())
@@ -105,7 +106,7 @@ class LayerWiseAdaMerging(AdaMerging):
 def mean_entropy(logits: Tensor) -> Tensor:
     """Return the mean normalised entropy of predictions: 0 if they are certain, 1 if they are uniform.
 
-    The entropy of the softmax over dimension 1 is divided by log K, so that neither task outweighs the other.
+    The entropy of the softmax over the K labels is divided by log K, its largest value, so that tasks with different K count equally.
 
     Args:
         logits: (B, K) for images or (B, K, H, W) for pixels.

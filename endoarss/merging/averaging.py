@@ -11,7 +11,7 @@ from endoarss.registry import register_merger
 
 @register_merger("averaging")
 class WeightAveraging(Merger):
-    """Computes 1/T sum_t v_t (Wortsman et al. 2022, arXiv:2203.05482)."""
+    """Computes 1/T sum_t v_t, the mean of the T task vectors v_t (Wortsman et al. 2022, arXiv:2203.05482)."""
 
     def merge_checked(self, vectors: Sequence[TaskVector], feedback: Feedback) -> Merged:
         """Return the mean of the vectors; the feedback is not used."""

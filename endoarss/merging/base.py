@@ -1,4 +1,4 @@
-"""The base class of mergers. A merger combines task vectors and does not know models; it gets functions that evaluate a merged vector."""
+"""The base class of mergers. A merger gets task vectors and functions that evaluate a merged vector; it does not use the models."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Feedback:
     """The functions with which a merger can evaluate a merged vector.
 
     Attributes:
-        score: returns the score of the merged model on the validation split; higher is better.
-        entropy: returns the entropy of the merged model's predictions on the unlabelled images of a step: a scalar with a graph back to the
-            vector.
+        score: returns, for a merged vector, the score of the merged model on the validation split; higher is better.
+        entropy: returns, for a merged vector and the number of a step, the entropy of the merged model's predictions on the unlabelled
+            images of this step: a scalar that can be differentiated with respect to the vector.
     """
 
     score: Callable[[TaskVector], float]
@@ -32,7 +32,7 @@ class Merged:
 
     Attributes:
         vector: the task vector to add to the base weights.
-        coefficients: the coefficients that the merger selected or learned, as JSON-like data.
+        coefficients: the coefficients that the merger selected or learned, and how they scored, as JSON-like data.
     """
 
     vector: TaskVector
@@ -59,7 +59,7 @@ class Merger(ABC):
             The merged vector and its coefficients.
 
         Raises:
-            SettingsError: if there are no vectors, or two of them belong to different models; the message names both.
+            SettingsError: if there are no vectors, or the tensors of two vectors differ in name or shape; the message names both vectors.
         """
         check_vectors(vectors)
         return self.merge_checked(vectors, feedback)
@@ -70,15 +70,15 @@ class Merger(ABC):
 
 
 def choose_coefficient(vector: TaskVector, coefficients: Sequence[float], feedback: Feedback) -> Merged:
-    """Multiply a vector by the coefficient that scores best on the validation split, the first of several equal ones.
+    """Multiply a vector by the coefficient that scores best on the validation split. Of equal scores, the first one wins.
 
     Args:
         vector: a merged vector.
         coefficients: the candidates. If there is only one, no score is computed.
-        feedback: its score is used.
+        feedback: its function `score` is used.
 
     Returns:
-        The scaled vector, and the score of each candidate.
+        The scaled vector, the selected coefficient and, if there are several candidates, the score of each candidate.
     """
     if len(coefficients) == 1:
         return Merged(combine([vector], [coefficients[0]]), {"coefficient": coefficients[0]})

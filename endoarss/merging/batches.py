@@ -1,4 +1,4 @@
-"""Select the images of each step."""
+"""Select the images of each step of AdaMerging and of Surgery."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Batches:
-    """Shuffled indices of images, step by step and epoch after epoch; the indices of a step are all different.
+    """The indices of the images of each step. The images are shuffled once per epoch, and no step contains an image twice.
 
     Args:
         count: the number of images.
@@ -21,7 +21,7 @@ class Batches:
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def __getitem__(self, step: int) -> Tensor:
-        """Return the indices of a step, int64 (size,); they are the same whenever they are requested."""
+        """Return the indices of a step, int64 (size,). A step always has the same indices."""
         epoch, position = divmod(step, self.steps)
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)

@@ -19,13 +19,13 @@ MEMORY_MIB = 8192
 
 @dataclass(frozen=True)
 class CachePlan:
-    """How many images of several sets get stored representations. The plan is made before anything is computed.
+    """The number of images per split whose representations are stored. The plan is made before anything is computed.
 
     Attributes:
-        counts: the number of images in each set.
-        stored: the number of images of each set that are used, which is limited so that all maps fit into memory.
-        mib: the memory that the maps need, in MiB.
-        limit_mib: the memory that the maps may use, in MiB.
+        counts: the number of images in each split.
+        stored: the number of images of each split that are stored, limited so that all representations fit into memory.
+        mib: the memory that the stored representations need, in MiB.
+        limit_mib: the memory that they may use, in MiB.
     """
 
     counts: tuple[int, ...]
@@ -41,16 +41,17 @@ class CachePlan:
 
 
 def plan_cache(model: MultiTaskModel, models: int, counts: tuple[int, ...], limit_mib: float = MEMORY_MIB) -> CachePlan:
-    """Plan how many images of each set are stored: all images, or the same share of each set.
+    """Plan for how many images of each split representations are stored: for all images, or for the same share of each split.
 
     Args:
-        model: one of the models whose maps are stored.
-        models: the number of models whose maps are stored at the same time.
-        counts: the number of images in each set.
-        limit_mib: the memory that all maps together may use, in MiB.
+        model: one of the models whose representations are stored.
+        models: the number of models whose representations are stored at the same time.
+        counts: the number of images in each split.
+        limit_mib: the memory that all representations together may use, in MiB.
 
     Raises:
-        SettingsError: if fewer than 32 images of a set fit. An iteration of Surgery needs 32, which are two batches.
+        SettingsError: if the memory is too small for 32 images of a split, or for all images of a smaller split. 32 images are the two
+            batches of an iteration of Surgery.
     """
     height, width = model.backbone.map_size
     per_image = models * model.backbone.out_channels * height * width * 4 / 2**20
@@ -58,14 +59,14 @@ def plan_cache(model: MultiTaskModel, models: int, counts: tuple[int, ...], limi
     stored = tuple(int(share * count + 1e-9) for count in counts)
     if any(number < min(32, count) for number, count in zip(stored, counts, strict=True)):
         raise SettingsError(
-            f"memory_mib {limit_mib:g}: the maps of {models} models take {per_image:.3g} MiB per image; expected enough memory for 32 "
-            f"images of each split, or for all images of a smaller split: about {_least(per_image, counts):.3g}."
+            f"memory_mib {limit_mib:g}: the representations of {models} models take {per_image:.3g} MiB per image. Expected memory for at "
+            f"least 32 images of each split, or for all images of a smaller split: about {_least(per_image, counts):.3g}."
         )
     return CachePlan(counts, stored, per_image * sum(stored), limit_mib)
 
 
 def _least(per_image: float, counts: tuple[int, ...]) -> float:
-    """Return the MiB that 32 images of each set need, or all images of a smaller set."""
+    """Return the smallest memory that stores the same share of each split and at least 32 images, or all of a smaller split, in MiB."""
     share = max(min(32, count) / count for count in counts if count)
     return per_image * sum(counts) * share
 
@@ -74,7 +75,7 @@ def _least(per_image: float, counts: tuple[int, ...]) -> float:
 def representations(
     model: MultiTaskModel, images: NDArray[np.uint8], device: torch.device, batch_size: int = 32
 ) -> Tensor:
-    """Return the representations that a model's heads would get as input, without Surgery.
+    """Return the representations of images by a model, which are the input of its heads without Surgery.
 
     Args:
         model: a model with one stream; it is put into evaluation mode.

@@ -24,7 +24,7 @@ class SurgerySettings:
         batch_size: the number of images in a batch.
         batches: the number of batches per iteration; each batch is one step of Adam.
         learning_rate: Adam's learning rate.
-        seed: the seed of the initial weights D and of the order of the images.
+        seed: the seed of the order of the images, and of the initial weights if `apply_surgery` creates the module.
     """
 
     iterations: int = 500
@@ -35,10 +35,10 @@ class SurgerySettings:
 
 
 def fit_surgery(surgery: Surgery, merged: Tensor, individual: Tensor, settings: SurgerySettings) -> None:
-    """Train a Surgery module of one task in place.
+    """Train the Surgery module of one task in place.
 
-    It minimises the mean L1 distance between its output for the merged model's representations and the representations of the individual
-    model for the same images. Each task has its own module, so the tasks are trained one by one.
+    The loss is the mean L1 distance between the module's output for representations of the merged model, and the representations of the
+    individual model for the same images. Each task has its own module, so this function is called once per task.
 
     Args:
         surgery: the module, on the device to train on.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ def check_mergeable(models: Mapping[str, MultiTaskModel]) -> dict[str, MultiTask
         The models by task, in the order of a model's tasks.
 
     Raises:
-        SettingsError: if they cannot be merged; the message names both models and the difference.
+        SettingsError: if there are fewer than two models, or they cannot be merged; the message names the models and the difference.
     """
     if len(models) < 2:
         raise SettingsError(f"{len(models)} model(s) to merge: {', '.join(models) or 'none'}; expected at least two.")
@@ -57,14 +57,12 @@ def check_mergeable(models: Mapping[str, MultiTaskModel]) -> dict[str, MultiTask
             expected = _compared(models[first_name].settings)[setting]
             if value != expected:
                 raise SettingsError(
-                    f"{setting} differs: {_text(expected)} in {first_name}, {_text(value)} in {name}; expected the same in both."
+                    f"{setting} differs: {_text(expected)} in {first_name}, {_text(value)} in {name}; expected the same in all models."
                 )
         task = model.tasks[0]
         if task in by_task:
-            unsolved = [other for other in settings.available_tasks if other != task]
             raise SettingsError(
-                f"{by_task[task]} and {name} both solve {task}, and none of them has a decoder for {' or '.join(unsolved)}. Expected one "
-                "model per task."
+                f"{by_task[task]} and {name} both solve {task}; expected one model per task: {' and '.join(settings.available_tasks)}."
             )
         by_task[task] = name
     digests = {name: frozen_sha256(model) for name, model in models.items()}
@@ -72,16 +70,18 @@ def check_mergeable(models: Mapping[str, MultiTaskModel]) -> dict[str, MultiTask
         if digest != digests[first_name]:
             raise SettingsError(
                 f"the frozen weights differ: sha256 {digests[first_name][:12]} in {first_name}, {digest[:12]} in {name}; "
-                "expected one backbone."
+                "expected models that were trained from the same pretrained weights."
             )
     unsolved = [task for task in models[first_name].settings.available_tasks if task not in by_task]
     if unsolved:
-        raise SettingsError(f"{', '.join(models)}: none of these models has a decoder for {' or '.join(unsolved)}.")
+        raise SettingsError(
+            f"{', '.join(models)}: none of these models solves {' or '.join(unsolved)}; expected one model per task."
+        )
     return {task: models[by_task[task]] for task in models[first_name].settings.available_tasks}
 
 
 def merged_model(models: Mapping[str, MultiTaskModel]) -> MergedModel:
-    """Return a merged model whose update is still zero, with the decoders of the individual models, in evaluation mode.
+    """Return a merged model whose update is still zero, with the heads of the individual models, in evaluation mode.
 
     Args:
         models: the models by task, as `check_mergeable` returns them.
@@ -120,12 +120,12 @@ def merge(
     seed: int = 0,
     batch_size: int = 32,
 ) -> tuple[MergedModel, dict[str, Any]]:
-    """Merge models.
+    """Merge models with one merger, without Surgery.
 
     Args:
         models: the models by task, as `check_mergeable` returns them.
         merger: the merging method.
-        unlabelled: images for mergers that adapt to unlabelled data, uint8 RGB (N, S, S, 3).
+        unlabelled: images for mergers that use unlabelled images, uint8 RGB (N, S, S, 3).
         score: a function that returns the score of a model on the validation split; higher is better.
         device: the device to merge on.
         seed: the seed of the order of the images.
@@ -204,7 +204,7 @@ def _check_adapted(name: str, model: MultiTaskModel, others: list[str]) -> None:
     if any(p.numel() for p in model.backbone.front.parameters()):
         raise SettingsError(
             f"{name}{purpose}: the backbone {settings.backbone} has SMA, which has no pretrained weights that several models could share. "
-            "Expected dinov2."
+            "Expected a frozen ViT without SMA, such as dinov2."
         )
     try:
         lora_task_vector(model)
@@ -224,7 +224,7 @@ def _compared(settings: ModelSettings) -> dict[str, Any]:
         "the list of adapted layers": backbone.lora.targets,
         "the list of classes": settings.classes,
         "the list of activities": settings.activities,
-        "the width of the decoders": settings.heads,
+        **{f"{field.name} of the heads": getattr(settings.heads, field.name) for field in fields(settings.heads)},
         "input_size": settings.input_size,
         "network_size": settings.network_size,
         "normalisation": settings.normalisation,
@@ -233,4 +233,4 @@ def _compared(settings: ModelSettings) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)

@@ -11,10 +11,10 @@ from endoarss.errors import SettingsError
 
 
 class Surgery(nn.Module):
-    """Computes z' = z - U ReLU(D z), which removes the bias of one task from a merged model's representation z.
+    """Computes z' = z - U ReLU(D z), which reduces the bias of a merged model's representation z for one task.
 
-    D is initialised kaiming-uniform(a = sqrt 5) and U with zeros, so that z' = z at first; there are no biases. If the representation
-    consists of tokens, the same U and D are applied to every token.
+    The trained matrices are D, which is initialised kaiming-uniform(a = sqrt 5), and U, which starts with zeros, so that z' = z at first.
+    There are no bias parameters. If the representation consists of tokens, the same U and D are applied to every token.
 
     Args:
         channels: C, the number of channels of the representation.

@@ -13,7 +13,7 @@ from endoarss.registry import register_merger
 
 @register_merger("task_arithmetic")
 class TaskArithmetic(Merger):
-    """Computes c sum_t v_t (Ilharco et al. 2023, arXiv:2212.04089, equation 2).
+    """Computes c sum_t v_t, the sum of the task vectors v_t times a coefficient c (Ilharco et al. 2023, arXiv:2212.04089, equation 2).
 
     Args:
         coefficients: the candidates for c; the score on the validation split decides.

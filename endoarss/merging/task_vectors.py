@@ -22,7 +22,7 @@ def task_vector(fine_tuned: Mapping[str, Tensor], base: Mapping[str, Tensor]) ->
         base: state dict of the model that fine-tuning started from.
 
     Raises:
-        SettingsError: if a tensor is in only one of the state dicts, or its shapes differ; the message names both.
+        SettingsError: if a tensor is in only one of the state dicts, or its two shapes differ; the message names the tensor.
     """
     _check_alike("the fine-tuned model", fine_tuned, "the base", base)
     return {name: t - base[name] for name, t in fine_tuned.items() if t.is_floating_point()}
@@ -45,16 +45,15 @@ def add_to_base(base: Mapping[str, Tensor], vector: TaskVector) -> dict[str, Ten
 
 
 def lora_task_vector(model: MultiTaskModel) -> TaskVector:
-    """Return the dense updates s B A of a model's adapted layers.
+    """Return the dense updates s B A of a model's adapted layers, where A and B are the factors of an adapter and s is its scale.
 
-    Merging works on these products. It never averages the factors A and B separately, because the product of averages is not the average of
-    products.
+    Merging combines these products. It never averages A and B separately, because the product of averages is not the average of products.
 
     Args:
         model: a model with one stream on a frozen backbone.
 
     Returns:
-        The update of each adapted layer, (blocks, width, in), by name.
+        The update of each adapted layer by name, (blocks, width, in) as `LoRALinear.delta` returns it.
 
     Raises:
         SettingsError: if no layer has adapters, or there are several streams.
@@ -67,7 +66,7 @@ def lora_task_vector(model: MultiTaskModel) -> TaskVector:
         )
     if model.streams.count != 1:
         raise SettingsError(
-            f"{model.settings.architecture}: it has {model.streams.count} streams; expected a single-task model."
+            f"{model.settings.architecture} has {model.streams.count} streams; expected a single-task model, which has one."
         )
     return {f"{name}.delta": layer.delta(0).detach() for name, layer in layers.items()}
 
@@ -86,13 +85,13 @@ def combine(vectors: Sequence[TaskVector], coefficients: Sequence[float | Tensor
 
 
 def check_vectors(vectors: Sequence[TaskVector]) -> None:
-    """Raise an error unless there is at least one task vector and all of them belong to the same model.
+    """Raise an error unless there is at least one task vector, and all task vectors have tensors of the same names and shapes.
 
     Args:
         vectors: the task vectors.
 
     Raises:
-        SettingsError: if there are none or two of them differ; the message names the two.
+        SettingsError: if there are none, or the tensors of two vectors differ in name or shape; the message names both vectors.
     """
     if not vectors:
         raise SettingsError("there are no task vectors; expected the task vector of at least one model.")

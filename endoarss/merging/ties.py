@@ -19,8 +19,8 @@ class Ties(Merger):
     """TIES (Yadav et al. 2023, arXiv:2306.01708, algorithm 1), over all values of a model together.
 
     - Trim: in each task vector the values with the largest magnitudes are kept (the share `keep` of all values); the others become 0.
-    - Elect: the sign of each value is the sign of its sum over the tasks. Where the sum is 0, it is the sign of most of the other values.
-    - Merge: the result is the mean of the values that have this sign, without zeros.
+    - Elect: each position of the vectors gets the sign of its sum over the tasks, or if the sum is 0, the sign of most other positions.
+    - Merge: the result is, at each position, the mean of the values with the elected sign; zeros are left out.
 
     Args:
         keep: the share of values that are kept.
@@ -49,11 +49,11 @@ def ties(vectors: Tensor, keep: float) -> Tensor:
     """Merge flat task vectors by trimming, electing signs and averaging.
 
     Args:
-        vectors: (T, P).
+        vectors: the task vectors of T models, with P values each, (T, P).
         keep: the share of values that are kept.
 
     Returns:
-        (P,).
+        The merged vector (P,), which is not multiplied by a coefficient.
     """
     trimmed = torch.stack([trim(vector, keep) for vector in vectors])
     sign = trimmed.sum(0).sign()
@@ -67,11 +67,11 @@ def trim(vector: Tensor, keep: float) -> Tensor:
     """Set all values to 0 except those with the largest magnitude.
 
     Args:
-        vector: (P,).
-        keep: the share of values to keep. At least one value is kept, and so are all values as large as the smallest kept one.
+        vector: a task vector (P,).
+        keep: the share of values to keep. At least one value is kept. Values with the same magnitude as the smallest kept one are kept too.
 
     Returns:
-        (P,).
+        The trimmed vector (P,).
     """
     count = max(1, round(keep * vector.numel()))
     least = vector.abs().kthvalue(vector.numel() - count + 1).values

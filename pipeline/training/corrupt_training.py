@@ -1,4 +1,4 @@
-"""Corruption as training augmentation: turn the settings of a study into those of `endoarss`."""
+"""Turn a study's corruptions of training images into an augmentation of `endoarss`."""
 
 from __future__ import annotations
 

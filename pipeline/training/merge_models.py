@@ -52,7 +52,7 @@ _CHUNK = 16  # images per step of `_bias_and_means`
 def merge_by_name(
     study: Study, models: Sequence[str], methods: Sequence[str], surgery: int | None, out: Path | None
 ) -> list[str]:
-    """Merge the models that the arguments name, as for `read_request`. If that fails, save the reason for reports and `endoarss status`.
+    """Merge the models that the arguments of `read_request` name. If this fails, save the reason for reports and `endoarss status`.
 
     Returns:
         The paths of the checkpoints, and notes on merged cells that the study does not list.
@@ -66,14 +66,16 @@ def merge_by_name(
 def merge_models(study: Study, request: MergeRequest) -> list[Path]:
     """Write checkpoint and provenance of each requested merged model, and its predictions if it is a cell of the study.
 
-    If the request is all of a merging group of the study, representations of test images are written too.
+    If the request contains all merged models of a merging group, the representations of test images are written too.
 
     Returns:
         The paths of the checkpoints.
 
     Raises:
-        InputError: if the models cannot be merged; the message names both.
-        SettingsError: if a checkpoint cannot be loaded, or its settings cannot be merged.
+        InputError: if the models were not trained on the same dataset, or not on the study's dataset as it is now; if a rank is too large;
+            or if a merged model has no folder.
+        SettingsError: if a checkpoint cannot be loaded, the models cannot be merged, or their representations do not fit into memory_mib.
+        TrainingError: if memory runs out.
     """
     run, device = RunStart(), choose_device()
     headers = {source.name: origin_of(source.path) for source in request.sources}
@@ -85,7 +87,10 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
     _check_ranks(study, request, next(iter(models.values())).backbone.out_channels)
     for name, header in headers.items():
         if header["select_on"] != "val":
-            print(f"{name}: this model was trained on the validation frames too, and coefficients are chosen on them.")
+            print(
+                f"{name}: this model was also trained on the validation frames, on which coefficients are selected. Use a model with "
+                "select_on: val."
+            )
         if header["select_on"] == "test":
             print(
                 f"{name}: the epoch of this model was chosen on the test split, so test scores of models merged from it are too high."
@@ -107,15 +112,15 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
 
 @dataclass
 class _SharedWork:
-    """What all mergers of one request share.
+    """The models, images and representations that all mergers of one request use.
 
     Attributes:
         dataset: name of the dataset of the models.
         models: the single-task models by task.
         device: the device that the models run on.
         header: the provenance in the header of the first checkpoint.
-        validation: the split that coefficients are chosen on.
-        unlabelled: name of the split whose images mergers and Surgery see without labels.
+        validation: the validation frames, on which coefficients are selected.
+        unlabelled: name of the split whose images mergers and Surgery use without labels.
         images: evenly spaced images of each split, by name of the split.
         individual: representations of these images by the single-task models, by split and task.
         mib: memory of the stored representations, in MiB.
@@ -227,7 +232,7 @@ def _write(
     entries: dict[str, Any],
     run: RunStart,
 ) -> Path:
-    """Write a merged model, and its predictions if it is a cell. entries: those of its merging in provenance. Return its checkpoint."""
+    """Write a merged model, and its predictions if it is a cell. Return its checkpoint. entries: the entry `merging` of its provenance."""
     merger, rank = merger_and_rank
     cell = request.cell(merger, rank)
     folder = cell_folder(study, cell) if cell is not None else request.out
@@ -318,8 +323,8 @@ def _common_dataset(study: Study, headers: Mapping[str, Mapping[str, Any]]) -> s
         )
     if sha256_of(manifest) != headers[first]["manifest_sha256"]:
         raise InputError(
-            f"{first} was trained on {dataset} with a manifest of sha256 {headers[first]['manifest_sha256'][:12]}; {manifest} is "
-            f"{sha256_of(manifest)[:12]}. Train the models again, or run snakemake."
+            f"{first} was trained on {dataset} with a manifest of sha256 {headers[first]['manifest_sha256'][:12]}; {manifest} has "
+            f"the sha256 {sha256_of(manifest)[:12]}. Train the models again, or run snakemake."
         )
     return dataset
 
@@ -334,7 +339,8 @@ def _check_labels_and_size(study: Study, dataset: str, name: str, models: Mappin
     ):
         if found != expected:
             raise InputError(
-                f"{name}: {what} {found} in its header; study {study.name!r} has {expected} for {dataset}."
+                f"{name}: {what} {found} in its header; study {study.name!r} has {expected} for {dataset}. Name the study of this model: "
+                "--study."
             )
 
 
@@ -364,13 +370,13 @@ def _bias_and_means(
 ) -> tuple[float, NDArray[np.float32]]:
     """Return the bias of the representations that the head of a task gets (after Surgery, if there is any), and their means over tokens.
 
-    Only a few images are processed at once, because memory for all their representations after Surgery may be missing.
+    Only a few images are processed at once, because the representations of all images after Surgery may not fit into memory.
 
     Args:
         model: the merged model.
         task: the task.
         merged: representations (N, h, w, C) by the merged model, before Surgery.
-        individual: representations (N, h, w, C) by the single-task model.
+        individual: representations (N, h, w, C) of the same images by the single-task model.
     """
     surgery = dict(model.surgery.items()).get(task)
     total, pooled = 0.0, []

@@ -1,4 +1,4 @@
-"""A request to merge: which checkpoints, with which mergers, and the folder of the result. This module imports no torch."""
+"""Read a request to merge from the arguments of `endoarss merge`: checkpoints, mergers, ranks and folder. This module imports no torch."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Source:
 
 @dataclass(frozen=True)
 class MergeRequest:
-    """What `endoarss merge` does.
+    """The merged models that one call of `endoarss merge` makes.
 
     Attributes:
         sources: the checkpoints to merge.
         mergers_and_ranks: pairs of a merger and a rank of Representation Surgery, 0 for none; each pair gives one merged model.
         group: the merging group of the study if all its merged models are requested, else None.
         out: a folder outside of the study's cells, or None.
-        on_test: whether mergers and Surgery see test images instead of training images.
+        on_test: whether mergers and Surgery use test images instead of training images.
     """
 
     sources: tuple[Source, ...]
@@ -87,13 +87,15 @@ def read_request(
         out: a folder for the merged model, or None for that of its cell.
 
     Raises:
-        InputError: if a model is neither a cell of the study nor a checkpoint, a merger is unknown, or arguments cannot be combined.
+        InputError: if a model is neither a cell of the study nor a checkpoint, or is named twice; if arguments cannot be combined; if `out`
+            cannot be used; or if there are no methods and the study does not merge these models.
+        UnknownNameError: if a merger is unknown.
     """
     sources = tuple(_source(study, name) for name in models)
     names = [source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"{name}: named {names.count(name)} times; expected one model per task.")
+            raise InputError(f"{name}: this model is named {names.count(name)} times; expected one model per task.")
     on_test = merging_of(study).unlabelled == "test"
     if not methods:
         options = [key for key, value in (("surgery", surgery), ("out", out)) if value is not None]
@@ -101,7 +103,7 @@ def read_request(
             raise InputError(f"--{options[0]}: needs --method, which names the merger.")
         return MergeRequest(sources, *_of_group(study, sources), None, on_test)
     if out is not None and len(methods) > 1:
-        raise InputError(f"--out: a folder holds one model, but there are {len(methods)} --method. Name one.")
+        raise InputError(f"--out: a folder holds one model, but {len(methods)} mergers are named. Name one --method.")
     for method in methods:
         MERGERS.check(method)
     if out is not None:
@@ -143,8 +145,8 @@ def _of_group(study: Study, sources: Sequence[Source]) -> tuple[tuple[tuple[str,
             return tuple((cell.merger, cell.surgery) for cell in group.merged), group
     known = "\n  ".join(" ".join(cell.id for cell in group.singles) for group in merging_groups(study))
     raise InputError(
-        f"--method: missing; study {study.name!r} does not list a merging of {' and '.join(source.name for source in sources)}. It lists:\n"
-        f"  {known or '(none: it has no key merging)'}"
+        f"--method: missing, and study {study.name!r} does not merge {' and '.join(source.name for source in sources)}. Name a merger with "
+        f"--method, or models that the study merges:\n  {known or '(none)'}"
     )
 
 
@@ -153,16 +155,18 @@ def _check_out(study: Study, out: Path) -> None:
     if out == Path():
         raise InputError("--out: expected a folder other than the working directory.")
     if out.resolve().is_relative_to((results_folder(study) / StudyOutput.CELLS).resolve()):
-        raise InputError(f"--out {out}: lies among the study's cells. Name another folder.")
+        raise InputError(f"--out {out}: this folder lies among the study's cells. Name another folder.")
     provenance = out / CellOutput.PROVENANCE
     if (out / CellOutput.CHECKPOINT).exists() and (
         not provenance.is_file() or "merged_from" not in read_json(provenance)
     ):
-        raise InputError(f"--out {out}: holds a model that was not merged. Name another folder.")
+        raise InputError(f"--out {out}: this folder holds a model that was not merged. Name another folder.")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--out {out}: cannot be created ({error.strerror}). Name another folder.") from None
+        raise InputError(
+            f"--out {out}: this folder cannot be created ({error.strerror}). Name another folder."
+        ) from None
 
 
 def _source(study: Study, name: str) -> Source:

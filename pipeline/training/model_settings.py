@@ -101,8 +101,8 @@ def training_settings(study: Study, cell: Cell) -> TrainingSettings:
 
 
 def describe(model: MultiTaskModel) -> str:
-    """Return a line with the number of trained parameters, and of all parameters, of a model and of each of its parts."""
+    """Return a line with the numbers of trained and of all parameters, for a model and for each of its parts."""
     trained, total = model.count_parameters()
     counts = model.parameters_by_part().items()
     parts = [f"{part} {trained_in_part:,} of {in_part:,}" for part, (trained_in_part, in_part) in counts]
-    return f"{trained:,} of {total:,} parameters train: {', '.join(parts)}"
+    return f"{trained:,} of {total:,} parameters are trained: {', '.join(parts)}"

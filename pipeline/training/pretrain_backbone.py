@@ -1,4 +1,4 @@
-"""Pretrain a small ViT on generated scenes. In the demo, which downloads no file, it takes the place of DINOv2."""
+"""Pretrain a small ViT on generated scenes. The demo uses this ViT instead of DINOv2, so that it downloads no weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pretrain_backbone(study: Study) -> None:
     """
     run, path = RunStart(), pretrained_file(study)
     if path is None:
-        raise InputError(f"study {study.name!r} has no pretraining.")
+        raise InputError(f"study {study.name!r} has no key pretraining, so there is no backbone to pretrain.")
     settings = pretraining_settings(study)
     size = settings["input_size"]
     images, masks, activities = generate_scenes(settings["scenes"], size, settings["seed"])

@@ -124,7 +124,7 @@ def _build(study: Study, cell: Cell) -> tuple[MultiTaskModel, dict[str, str]]:
 
 
 def _remove_earlier_provenance(study: Study, cell: Cell, continues: bool) -> None:
-    """Remove provenance (and, unless this training continues it, TensorBoard files) of an earlier training, which is no longer valid."""
+    """Remove the provenance of an earlier training, and its TensorBoard files unless this training continues the earlier one."""
     folder = cell_folder(study, cell)
     if not continues:
         shutil.rmtree(folder / CellOutput.TENSORBOARD, ignore_errors=True)
@@ -170,7 +170,7 @@ def _tensorboard(study: Study, cell: Cell) -> Callable[[dict[str, float]], None]
 
 
 def _cost_of_training(history: History) -> dict[str, float]:
-    """Return median images per second, and peak memory in MiB. The first of several epochs is not timed: kernels are chosen in it."""
+    """Return median images per second, and peak memory in MiB. If there are several epochs, the first is not timed: it selects kernels."""
     timed = history[1:] or history
     return {
         "images_per_second": statistics.median(row["images_per_second"] for row in timed),

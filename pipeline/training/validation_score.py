@@ -1,4 +1,4 @@
-"""The validation score, which selects an epoch or a merging coefficient, or is written to the history of a training."""
+"""Compute the validation score of a model, which selects an epoch or a merging coefficient, or is only written to the history."""
 
 from __future__ import annotations
 

@@ -49,15 +49,23 @@ class Need:
 
 
 def inspect_source(report: SourceReport, root: Path, need: Need) -> None:
-    """Check one raw tree and add the results to its report.
+    """Check one raw tree and add the results to its report. A source without a check is an error of the report.
 
     Args:
         report: the report to extend, which names the source.
         root: the raw tree with extracted archives.
         need: requirements of the datasets.
     """
+    check = _CHECKS.get(report.source)
+    if check is None:
+        report.add(
+            ERROR,
+            f"the doctor has no check for the source {report.source!r}; expected one of {', '.join(_CHECKS)}. Add a function for it to "
+            "_CHECKS in pipeline/preparation/doctor/sources.py.",
+        )
+        return
     try:
-        _CHECKS.get(report.source, _released)(report, root, need)
+        check(report, root, need)
     except InputError as error:
         report.add(ERROR, str(error))
 
@@ -285,4 +293,5 @@ def _counted(names: Iterable[str]) -> str:
 _CHECKS = {
     **{"endovis2018": _endovis2018, "endovis2017": _endovis2017},
     **{"vqla2018": _vqla, "vqla2017": _vqla, "plain": _plain},
+    **{"esd": _released, "released_mtlendovis": _released},
 }

@@ -196,6 +196,10 @@ OTHERS: dict[str, tuple[Callable[[ModelSettings], ModelSettings], list[str]]] = 
         ["the list of activities differs", "looping in A", "stapling in B"],
     ),
     "input size": (lambda s: replace(s, input_size=28), ["input_size differs: 56 in A, 28 in B"]),
+    "heads": (
+        lambda s: replace(s, heads=replace(s.heads, activity_channels=12)),
+        ["activity_channels of the heads differs: 16 in A, 12 in B; expected the same in all models."],
+    ),
     "adapted layers": (
         lambda s: replace(
             s, backbone_settings=replace(s.backbone_settings, lora=replace(s.backbone_settings.lora, targets=("fc1",)))
@@ -240,7 +244,7 @@ def test_tasks_must_be_single_and_differ(make_settings: Settings, pair: dict[str
         check_mergeable({"A": pair["A"], "J": joint})
     again = single(make_settings("dinov2", "single_activity"), 3)
     with pytest.raises(
-        SettingsError, match="A and C both solve activity, and none of them has a decoder for segmentation"
+        SettingsError, match="A and C both solve activity; expected one model per task: activity and segmentation."
     ):
         check_mergeable({"A": pair["A"], "C": again})
     with pytest.raises(SettingsError, match=r"1 model\(s\) to merge: A"):

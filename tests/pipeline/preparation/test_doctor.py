@@ -17,8 +17,10 @@ from pipeline.cli import main
 from pipeline.io.images import write_png
 from pipeline.preparation.build_dataset import collect
 from pipeline.preparation.check_sources import check_sources
-from pipeline.preparation.doctor.findings import Report
+from pipeline.preparation.doctor.findings import ERROR, Report, SourceReport
+from pipeline.preparation.doctor.sources import _CHECKS, Need, inspect_source
 from pipeline.sources import endovis2018
+from pipeline.sources.contacts import CONTACTS, PLAIN
 from pipeline.study.loading import make_study
 from pipeline.study.models import Study
 
@@ -211,6 +213,16 @@ def test_missing_trees_and_a_released_one(make: Callable[..., Study], copy: Path
     assert [part.source for part in report.sources] == ["esd", "released_mtlendovis"]
     assert report.sources[0].state == "broken" and "no such folder" in texts(report, "error")[0]
     assert report.datasets[1].state == "partial" and report.datasets[1].by_split == {"test": 4, "train": 36}
+
+
+def test_a_source_without_a_check_is_an_error_that_says_where_to_add_one(tmp_path: Path) -> None:
+    assert set(_CHECKS) == {*CONTACTS, PLAIN}, "every known source has a check"
+    report = SourceReport("cholec", str(tmp_path), "its owner")
+    inspect_source(report, tmp_path, Need(complete=True, kinds={"cholec"}))
+    (finding,) = report.findings
+    assert report.state == "broken" and finding.level == ERROR
+    assert finding.text.startswith("the doctor has no check for the source 'cholec'; expected one of endovis2018,")
+    assert "Add a function for it to _CHECKS in pipeline/preparation/doctor/sources.py." in finding.text
 
 
 def test_the_command_fails_if_nothing_can_be_built(

@@ -123,7 +123,7 @@ def test_training_again_gives_the_same_bits(study_file: Path) -> None:
             "has no dataset 'mtlendovis'. Did you mean 'mtlesd'? Its datasets: mtlesd",
         ),
         (("step", "generate_raw", "--tree", "esd"), "does not generate a tree 'esd'"),
-        (("step", "pretrain_backbone"), "has no pretraining"),
+        (("step", "pretrain_backbone"), "has no key pretraining"),
         (("robustness", "--cell", CELL), "mtlesd"),
         (("step", "collect_results"), "manifest.csv: missing; this dataset is not built"),
         (("step", "make_page"), "results.parquet: missing. Run the steps"),
