@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from reports import page
 from reports.page.gallery import condition_key
@@ -23,6 +24,20 @@ def row(**values: Any) -> dict[str, Any]:
     base |= {"study": "toy", "seed": 0, "synthetic": True, "eval_split": "test", "severity": 0, "mask_warped": True}
     base |= {"resolution": 84, "protocol": "standard", "surgery": False, "n": 10}
     return base | values
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that were to be saved, with ticks and legends placed. No file is written, which would take most of the time."""
+    found: list[Figure] = []
+
+    def keep(figure: Figure, *arguments: object, **settings: object) -> None:
+        if figure not in found:
+            figure.draw_without_rendering()
+            found.append(figure)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return found
 
 
 @pytest.fixture

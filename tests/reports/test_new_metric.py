@@ -101,6 +101,7 @@ def places_in(project: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("new", [OF_COUNTS, OF_IMAGES], ids=["of counts", "of images"])
+@pytest.mark.slow
 def test_a_metric_of_two_files_stands_everywhere(new: NewMetric, tmp_path: Path) -> None:
     places = places_in(project_with(new, tmp_path))
     lacking = [place for place, names in places.items() if not any(new.title in name.lower() for name in names)]

@@ -55,6 +55,7 @@ def elsewhere(small_study: Callable[..., str], tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("through", ["the working folder", "--directory"])
+@pytest.mark.slow
 def test_another_working_folder_plans_on_the_code_beside_the_snakefile(
     checkout: Path, elsewhere: Path, through: str
 ) -> None:
@@ -71,6 +72,7 @@ def test_another_working_folder_plans_on_the_code_beside_the_snakefile(
 
 
 @pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.slow
 def test_paths_may_have_braces(
     link_checkout: Callable[[Path], Path],
     elsewhere: Path,
@@ -101,6 +103,7 @@ def test_paths_may_have_braces(
         ((), "no params.yaml here. Give a study with --configfile"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_work_is_refused_in_a_sentence(
     checkout: Path, elsewhere: Path, arguments: tuple[str, ...], message: str
 ) -> None:

@@ -38,6 +38,7 @@ def test_the_default_study_is_planned_from_nothing(checkout: Path, snakemake: Ru
     )
 
 
+@pytest.mark.slow
 def test_a_given_study_is_never_merged_with_the_default(checkout: Path, snakemake: Run) -> None:
     plan = snakemake(checkout, "-n", study="studies/paper.yaml")
     assert plan.returncode == 0, plan.stderr
@@ -77,6 +78,7 @@ def test_a_mistake_in_the_study_stops_before_anything_runs(
     assert not (checkout / "results").exists() and not (checkout / "data").exists()
 
 
+@pytest.mark.slow
 def test_a_tree_of_another_study_is_not_replaced(
     checkout: Path, snakemake: Run, small_study: Callable[..., str]
 ) -> None:

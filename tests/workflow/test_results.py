@@ -147,6 +147,7 @@ def steps(results: list[Made], file: str) -> set[str]:
         ("endoarss/metrics/evaluator.py", set()),
     ],
 )
+@pytest.mark.slow
 def test_a_file_trains_exactly_these_cells_again(results: list[Made], file: str, cells: set[str]) -> None:
     assert of_trainings(results, file) == cells
 

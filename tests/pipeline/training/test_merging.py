@@ -699,6 +699,7 @@ def test_models_with_other_labels_than_the_study_are_not_merged(
     assert f"{key} (" in said and "in its header; study" in said and not (tmp_path / "out/model.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_a_report_reads_each_row_file_once_and_is_what_single_commands_make(
     copy: Study, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

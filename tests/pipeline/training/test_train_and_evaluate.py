@@ -35,6 +35,7 @@ def run(study_file: Path, *arguments: str) -> int:
     return main([*arguments, "--study", str(study_file)])
 
 
+@pytest.mark.slow
 def test_every_step_by_hand(study_file: Path) -> None:
     for step in (
         ("step", "build_dataset", "--dataset", "mtlesd"),
