@@ -1,1 +1,1 @@
-"""Predict with a trained model: read pictures and videos, prepare frames as in training, and give predictions at the size of the frame."""
+"""Predict with a trained model: read images and videos, prepare frames as in training, and return predictions at the size of the frame."""

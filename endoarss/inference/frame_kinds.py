@@ -1,4 +1,4 @@
-"""Prepares frames for a model as its training frames were prepared, and describes frames that do not look like them."""
+"""Prepares frames as a model's training frames were prepared, and writes notes on frames that do not look like the training frames."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from endoarss.inference.preprocessing import SIDES, Preprocessing, dark_borders,
 
 Window = tuple[int, int, int, int]
 
-# A frame's aspect ratio, and the share of its side that is a dark border, may differ by this much from those of training frames.
+# Largest usual differences from training frames: of the aspect ratio (relative), and of the share that is a dark border (absolute).
 _RATIO_TOLERANCE, _BORDER_TOLERANCE = 0.02, 0.03
 _SIZES_SHOWN_AT_MOST = 3  # sizes of training frames that a note names
-_NOTES_AT_MOST = 6  # a folder may hold pictures of many sizes
+_NOTES_AT_MOST = 6  # a folder may hold images of many sizes
 _LAST_NOTE = "More kinds of frames are cropped, or do not look like the training frames."
 
 
@@ -30,8 +30,8 @@ class Kind:
         height: the height of the frames, in pixels.
         window: top, bottom, left and right of the part that the model sees; None if it sees the whole frame.
         count: the number of frames.
-        borders: for each of `SIDES`, the smallest and the largest share that is a dark border: float64 (4, 2). Frames that are dark
-            as a whole do not count; None if there are no others.
+        borders: for each of `SIDES`, the smallest and the largest share that is a dark border: float64 (4, 2). Completely dark
+            frames do not count; None if there are no other frames.
         notes: all notes on these frames.
     """
 
@@ -51,7 +51,7 @@ class Kind:
         return right - left, bottom - top
 
     def add_borders(self, model_input: Pixels) -> None:
-        """Extend `borders` by those of one more frame, uint8 RGB (S, S, 3)."""
+        """Extend the ranges in `borders` by the borders of one more frame: uint8 RGB (S, S, 3)."""
         shares = dark_borders(model_input)
         if shares is not None:
             of_frame = np.array(shares)
@@ -66,7 +66,7 @@ class FrameKinds:
     Attributes:
         preprocessing: the preprocessing of the model's training frames; None if the checkpoint does not contain it.
         size: width and height of the model's input, in pixels.
-        last_note: the note that stands for all further ones if there are too many.
+        last_note: the note that replaces all further notes if there are too many.
         kinds: the kinds of frames so far, by width, height and window.
         note_count: the number of notes so far.
     """
@@ -84,8 +84,8 @@ class FrameKinds:
             pixels: uint8 RGB (H, W, 3).
 
         Returns:
-            The model's input, uint8 RGB (S, S, 3); the window of the frame that it shows (top, bottom, left, right), or None for the
-            whole frame; and a note for the user, or an empty string.
+            The model's input, uint8 RGB (S, S, 3); the window that the model sees (top, bottom, left, right), or None for the whole
+            frame; and a note for the user, or an empty string.
         """
         height, width = pixels.shape[:2]
         window = self._window(pixels)
@@ -107,7 +107,7 @@ class FrameKinds:
     def finish(self) -> list[str]:
         """Return a note on each kind whose dark border differs from that of the training frames. Call this after the last frame.
 
-        One dark frame proves nothing, so a border counts only if every frame of the kind has it.
+        A border counts as different only if it differs in every frame of the kind, because single frames may be dark.
         """
         if self.preprocessing is None:
             return []
@@ -149,7 +149,7 @@ class FrameKinds:
 
 
 def _size_note(training: Preprocessing, kind: Kind, size: int) -> str:
-    """Return a note on a kind of frame that is cropped, or whose size differs from that of training frames; otherwise nothing."""
+    """Return a note on a kind of frame that is cropped, or whose size or aspect ratio is unusual; otherwise an empty string."""
     name, (width, height) = f"frames of {kind.width}x{kind.height}", kind.seen_size
     treatment = f"resized to {size}x{size} without cropping"
     if kind.window is not None:
@@ -177,7 +177,7 @@ def _size_note(training: Preprocessing, kind: Kind, size: int) -> str:
 
 
 def _border_note(training: Preprocessing, kind: Kind) -> str:
-    """Return a note on a kind of frame whose dark border differs from that of training frames; otherwise nothing."""
+    """Return a note on a kind of frame whose dark border differs from that of training frames; otherwise an empty string."""
     if kind.borders is None:
         return ""
     unusual = [
@@ -212,7 +212,7 @@ def enlarge_mask(mask: Pixels, width: int, height: int, window: Window | None = 
         mask: class ids, uint8 (S, S), of the part that the model saw.
         width: the width of the frame, in pixels.
         height: the height of the frame, in pixels.
-        window: top, bottom, left and right of that part; None for the whole frame.
+        window: top, bottom, left and right of the part that the model saw; None for the whole frame.
     """
     if window is None:
         return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)

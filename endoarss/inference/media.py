@@ -1,4 +1,4 @@
-"""Find the pictures and videos of a user, name their results, and read them frame by frame."""
+"""Find the images and videos of a user, name their results, and read them frame by frame."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SUFFIXES = ", ".join(PICTURES + VIDEOS)
 
 @dataclass(frozen=True)
 class Source:
-    """One picture or video.
+    """One image file or video.
 
     Attributes:
         path: the file, as the user gave it.
@@ -55,13 +55,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture, one frame of a video, or one array.
+    """One image, from a file or an array, or one frame of a video.
 
     Attributes:
         pixels: uint8 RGB (H, W, 3).
-        path: the picture or video; None for an array.
-        index: the number of the frame in its video, counted from 0; None for a picture or an array.
-        name: the path of its results in the output folder: the name of the picture, or a number in the folder of the video.
+        path: the image file or video; None for an array.
+        index: the number of the frame in its video, counted from 0; None for an image.
+        name: the path of its results in the output folder: the name of the image file, or a number in the folder of the video.
     """
 
     pixels: Pixels
@@ -71,7 +71,7 @@ class Frame:
 
 
 def find_sources(inputs: Sequence[Path]) -> list[Source]:
-    """Return the pictures and videos among files and below folders, each with a unique name.
+    """Return the images and videos among files and below folders, each with a unique name.
 
     Args:
         inputs: files and folders. A file that is given twice counts once.
@@ -93,10 +93,10 @@ def find_sources(inputs: Sequence[Path]) -> list[Source]:
 
 
 def find_files(file_or_folder: Path) -> list[Path]:
-    """Return a picture or video, or all pictures and videos below a folder, sorted. Hidden and other files in the folder are skipped.
+    """Return an image or video, or all images and videos below a folder, sorted. Hidden and other files in the folder are skipped.
 
     Raises:
-        MediaError: if the input does not exist or is another kind of file, or the folder has no picture and no video.
+        MediaError: if the input does not exist or is another kind of file, or the folder has no image and no video.
     """
     if file_or_folder.is_dir():
         files = (
@@ -105,14 +105,14 @@ def find_files(file_or_folder: Path) -> list[Path]:
         paths = sorted(path for path in files if path.suffix.lower() in PICTURES + VIDEOS)
         if not paths:
             raise MediaError(
-                f"{file_or_folder}: no picture or video in this folder. Expected files that end in {_SUFFIXES}."
+                f"{file_or_folder}: no image or video in this folder. Expected files that end in {_SUFFIXES}."
             )
         return paths
     if not file_or_folder.exists():
-        raise MediaError(f"{file_or_folder}: no such file or folder. Expected a picture, a video, or a folder of them.")
+        raise MediaError(f"{file_or_folder}: no such file or folder. Expected an image, a video, or a folder of them.")
     if file_or_folder.suffix.lower() not in PICTURES + VIDEOS:
         raise MediaError(
-            f"{file_or_folder}: neither a picture nor a video by its name. Expected a file that ends in {_SUFFIXES}."
+            f"{file_or_folder}: neither an image nor a video by its name. Expected a file that ends in {_SUFFIXES}."
         )
     return [file_or_folder]
 
@@ -120,7 +120,10 @@ def find_files(file_or_folder: Path) -> list[Path]:
 def _unique_names(files: Mapping[Path, tuple[Path, int]]) -> list[str]:
     """Return a name for each file: the last parts of its path, and more of them where two names would be the same.
 
-    A picture's name has no suffix, unless another picture in the folder differs only in its suffix. A video's name has its suffix.
+    An image's name has no suffix, unless another image in the folder differs only in the suffix. A video's name has the suffix.
+
+    Raises:
+        MediaError: if two files would get the same name.
     """
     absolute = list(files)
     videos = [path.suffix.lower() in VIDEOS for path in absolute]
@@ -166,7 +169,7 @@ def _folded(name: object) -> str:
 
 
 def count_frames(sources: Iterable[Source], every: int) -> int | None:
-    """Return how many frames `read_frames` will yield, by the videos' headers; None if a header has no number of frames."""
+    """Return how many frames `read_frames` will yield, as the videos' headers say; None if a header has no number of frames."""
     total = 0
     for source in sources:
         if source.is_video:
@@ -185,9 +188,9 @@ def count_frames(sources: Iterable[Source], every: int) -> int | None:
 
 
 def read_frames(source: Source, every: int = 1) -> Iterator[Frame]:
-    """Yield a picture, or each `every`-th frame of a video.
+    """Yield an image, or each `every`-th frame of a video.
 
-    Pictures are read as in training. A picture is turned as its EXIF orientation says, a video as its header says.
+    Images are read as in training. An image is rotated as its EXIF orientation says, a video as its header says.
 
     Raises:
         MediaError: if the file cannot be read, or a video ends too early; the frames before the fault are yielded first.
@@ -209,7 +212,9 @@ def _read_video(path: Path, every: int) -> Iterator[tuple[int, Pixels]]:
     try:
         width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         if width * height > MAX_PIXELS:
-            raise MediaError(f"{path}: frames of {width}x{height} pixels; expected at most {MAX_PIXELS:,} in total.")
+            raise MediaError(
+                f"{path}: its frames have {width}x{height} pixels; expected at most {MAX_PIXELS:,} per frame."
+            )
         index, seconds = 0, 0.0
         while capture.grab():
             if index % every == 0:
@@ -231,7 +236,7 @@ def _read_video(path: Path, every: int) -> Iterator[tuple[int, Pixels]]:
 
 
 def _open_video(path: Path) -> cv2.VideoCapture:
-    """Open a video file that contains its frames itself.
+    """Open a video file. The file itself must contain the frames.
 
     FFmpeg recognises a file by its content. Some kinds make it read other files and addresses: playlists, and QuickTime files whose
     tracks are stored elsewhere. Here it accepts only known containers and reads only this file.
@@ -256,7 +261,7 @@ def _open_video(path: Path) -> cv2.VideoCapture:
 
 @contextmanager
 def _options_for_ffmpeg() -> Iterator[None]:
-    """Pass options to FFmpeg within the block, by the environment variable that OpenCV reads. Videos opened later do not get them."""
+    """Set the environment variable that passes FFmpeg's options through OpenCV. It applies to videos that are opened in the block."""
     with _OPTIONS_LOCK:
         before = os.environ.get(_OPTIONS_VARIABLE)
         os.environ[_OPTIONS_VARIABLE] = _FFMPEG_OPTIONS

@@ -37,8 +37,8 @@ class Prediction:
         mask: class ids at the size of the frame, uint8 (H, W); None if the model does not segment.
         classes: name of each id in the mask, the background first; empty if the model does not segment.
         image: the frame, uint8 RGB (H, W, 3).
-        path: the picture or video that the frame is from; None for an array.
-        index: the number of the frame in its video, counted from 0; None for a picture or an array.
+        path: the image file or video that the frame is from; None for an array.
+        index: the number of the frame in its video, counted from 0; None for an image.
     """
 
     activity: str | None
@@ -73,7 +73,7 @@ class Predictor:
 
     Attributes:
         model: the network; `model.settings` holds its classes, activities and input size.
-        preprocessing: how its training frames were prepared; None if the checkpoint does not contain it.
+        preprocessing: how the model's training frames were prepared; None if the checkpoint does not contain it.
         device: the device on which the model runs.
     """
 
@@ -87,14 +87,14 @@ class Predictor:
         """Predict one image.
 
         Args:
-            image: RGB of any size as uint8 (H, W, 3), an array or a torch tensor, which may also be (3, H, W); or the path of a picture.
+            image: an array or torch tensor, RGB of any size as uint8 (H, W, 3); a tensor may also be (3, H, W). Or the path of an image.
 
         Raises:
-            MediaError: if the argument is no such image, or the file cannot be read.
+            MediaError: if the argument is no such image, the file cannot be read, or the device has too little memory.
             SettingsError: if the model returns probabilities that are not finite.
         """
         if isinstance(image, (str, Path)) and (Path(image).is_dir() or Path(image).suffix.lower() in VIDEOS):
-            raise MediaError(f"{image}: a folder or a video; expected one picture. `stream` predicts all frames.")
+            raise MediaError(f"{image}: a folder or a video; expected one image. `stream` predicts all frames.")
         (frame,) = _frames_of(image, every=1)
         prepared = _prepared(frame, self._kinds, stacklevel=3)
         return self.result(self.compute([prepared]), 0, prepared)
@@ -103,16 +103,17 @@ class Predictor:
         """Predict many frames in order. Only one batch of frames is in memory at a time.
 
         Args:
-            inputs: the path of a picture, a video, or a folder that is searched for them; or a sequence, an iterator or an array whose
-                items are such paths, or images that `__call__` accepts.
+            inputs: the path of an image, of a video, or of a folder that is searched for both; or a sequence, an iterator or an array
+                whose items are such paths, or images that `__call__` accepts.
             batch_size: the number of frames per forward pass.
-            every: N means that only each N-th frame of a video is predicted.
+            every: with N, only each N-th frame of a video is predicted.
 
         Yields:
             One prediction per frame.
 
         Raises:
-            MediaError: if an input cannot be read completely; the predictions for all earlier frames are yielded first.
+            MediaError: if an input cannot be read completely (the predictions for all earlier frames are yielded first), or if a batch
+                does not fit into the device's memory.
             SettingsError: if `batch_size` or `every` is not at least 1, or the model returns probabilities that are not finite.
         """
         for name, value in (("batch_size", batch_size), ("every", every)):
@@ -182,10 +183,10 @@ def load_predictor(
     components: str | Sequence[str] = (),
     device: str | torch.device | None = None,
 ) -> Predictor:
-    """Load a trained model that predicts images, pictures and videos of any size.
+    """Load a trained model that predicts images and videos of any size.
 
-    Frames are prepared as in the model's training. The checkpoint may come from another person: nothing in it is run or imported, and the
-    network is not used.
+    Frames are prepared as in the model's training. The checkpoint may come from another person: nothing in it is run or imported, and
+    nothing is downloaded.
 
     Args:
         checkpoint: a model.safetensors that `endoarss train` or `endoarss merge` wrote, standalone or not, or the folder of a trained cell.
@@ -220,17 +221,17 @@ def load_predictor(
 def preprocessing_of_checkpoint(path: Path) -> tuple[Preprocessing | None, str]:
     """Return how the training frames of a checkpoint were prepared, and an empty note.
 
-    If an earlier version wrote the checkpoint, it does not say so. Then return None, and a note for the user.
+    Checkpoints of earlier versions do not contain the preprocessing; for these return None, and a note for the user.
 
     Raises:
-        SettingsError: if the checkpoint cannot be read, or this version does not know its preprocessing.
+        SettingsError: if the checkpoint cannot be read, or this version does not support its preprocessing.
     """
     stored = read_header(path).provenance.get("preprocessing")
     if stored is not None:
         return Preprocessing.from_dict(stored, str(path)), ""
     return None, (
-        f"{path}: does not say how its training frames were prepared, because an earlier version wrote it. Frames are resized "
-        "without cropping; crop raw EndoVis 2017 frames yourself, or train the model again."
+        f"{path}: this checkpoint does not say how its training frames were prepared, because an earlier version wrote it. Frames are "
+        "resized without cropping; crop raw EndoVis 2017 frames yourself, or train the model again."
     )
 
 
@@ -239,7 +240,7 @@ def _device(given: str | torch.device | None) -> torch.device:
     try:
         device = torch.device(default if given is None else given)
         torch.empty(0, device=device)
-    # An unknown name, a number that no GPU has, or a build of torch without CUDA.
+    # The name is unknown, no GPU has this number, or torch was built without CUDA.
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise SettingsError(
@@ -264,10 +265,10 @@ def _pixels_of(image: Any) -> Pixels:
         MediaError: if it is not such an image.
     """
     if isinstance(image, (list, tuple)):
-        raise MediaError(f"a {type(image).__name__}; expected one image. `stream` predicts many, in one sequence.")
+        raise MediaError(f"a {type(image).__name__}; expected one image. `stream` predicts a sequence of images.")
     pixels = to_numpy(image)
     if hasattr(image, "detach") and pixels.ndim == 3 and pixels.shape[0] == 3 and pixels.shape[2] != 3:
-        pixels = pixels.transpose(1, 2, 0)  # as torchvision reads pictures
+        pixels = pixels.transpose(1, 2, 0)  # as torchvision reads images
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise MediaError(
             f"image of shape {pixels.shape} and type {pixels.dtype}; expected RGB as uint8 (H, W, 3), values 0 to 255. A torch tensor "

@@ -1,4 +1,4 @@
-"""How frames were cropped and resized for a model's training: its checkpoint stores this, and prediction does the same."""
+"""Describes how training frames were cropped and resized. Checkpoints store this, so that prediction prepares frames in the same way."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Pixels = NDArray[np.uint8]
 # The rule of `corruptions.pictures.resize_image`, as checkpoints store it. Another rule needs another version of this code.
 RESIZING = "by areas where both sides shrink, else bilinear"
 DARK = 32  # a pixel is dark if none of its channels is above this value; the border of EndoVis 2017 has about 15
-_LIT = 0.01  # a row or column is dark if at most this share of its pixels is not
-MOST_SIZES = 100
+_LIT = 0.01  # a row, column or band counts as dark if at most this share of its pixels is not dark
+MOST_SIZES = 100  # largest number of sizes in a checkpoint
 SIDES = ("left", "top", "right", "bottom")
 
 
@@ -38,7 +38,7 @@ class Crop:
     rows: tuple[int, int]
 
     def window(self, height: int, width: int) -> tuple[int, int, int, int] | None:
-        """Return the window (top, bottom, left, right), scaled to a picture of this size; None if its aspect ratio differs."""
+        """Return the window (top, bottom, left, right), scaled to a frame of this size; None if the frame has another aspect ratio."""
         if abs(width / height - self.recorded[0] / self.recorded[1]) > 0.01:
             return None
         scale = height / self.recorded[1]
@@ -53,8 +53,8 @@ class Preprocessing:
     Attributes:
         sources: the names of the sources that the frames are from.
         sizes: width and height of the frames after cropping and before resizing: all pairs that occur, sorted. If there are more than
-            100, only the most extreme pairs are stored.
-        borders: for each of `SIDES`, the smallest and the largest share of the frame's width or height that is a dark border.
+            `MOST_SIZES`, only those with the smallest and the largest aspect ratio, shorter side and area.
+        borders: for each of `SIDES`, the share of the width or height that is a dark border: smallest and largest value of all frames.
         crop: the window to which recordings with a dark border are cropped; None if frames are not cropped.
     """
 
@@ -78,22 +78,22 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, data: Any, where: str) -> Preprocessing:
-        """Return the preprocessing that `to_dict` converted to data.
+        """Return the preprocessing from data of the form that `to_dict` returns.
 
         Args:
             data: JSON-like data from any source; it is checked.
-            where: the file it is from, for messages.
+            where: the file that contained the data, for messages.
 
         Raises:
-            SettingsError: if the data is malformed, or names a rule of resizing that this version does not know.
+            SettingsError: if the data is malformed, or names another rule of resizing than `RESIZING`.
         """
         try:
             stored = _Stored.model_validate_json(json.dumps(data))
         except (ValidationError, TypeError, ValueError, RecursionError) as error:
             reason = first_error(error) if isinstance(error, ValidationError) else str(error)
             raise SettingsError(
-                f"{where}: the preprocessing of training frames in its header cannot be used: {reason} Use the version of "
-                "this package that trained the model, or train it again."
+                f"{where}: the entry `preprocessing` of its header cannot be used: {reason} Use the version of this package that "
+                "trained the model, or train the model again."
             ) from None
         crop = None if stored.crop is None else Crop(stored.crop.recorded, stored.crop.columns, stored.crop.rows)
         return cls(stored.sources, stored.sizes, tuple(stored.borders[side] for side in SIDES), crop)
@@ -137,18 +137,18 @@ class _Stored(BaseModel):
     @classmethod
     def _have_all_sides(cls, borders: dict[str, Any]) -> dict[str, Any]:
         if set(borders) != set(SIDES):
-            raise ValueError(f"expected {', '.join(SIDES)}")
+            raise ValueError(f"expected the keys {', '.join(SIDES)}")
         return borders
 
 
 def dark_borders(image: Pixels) -> tuple[float, ...] | None:
-    """Return the share of the picture's width or height that is a dark border, at each of `SIDES`.
+    """Return the share of the image's width or height that is a dark border, at each of `SIDES`.
 
     Args:
         image: uint8 RGB (H, W, 3).
 
     Returns:
-        Four shares from 0 to 1, or None if the picture is dark as a whole, because a border cannot be recognised then.
+        Four shares from 0 to 1, or None if the whole image is dark, because a border cannot be recognised then.
     """
     lit = (image > DARK).any(axis=2)
     columns, rows = (np.flatnonzero(lit.mean(axis=axis) > _LIT) for axis in (0, 1))
@@ -159,7 +159,7 @@ def dark_borders(image: Pixels) -> tuple[float, ...] | None:
 
 
 def is_bordered(image: Pixels, window: tuple[int, int, int, int]) -> bool:
-    """Return whether the picture is dark outside a window, on each of its four sides.
+    """Return whether the image is dark outside a window, on all four sides of the window.
 
     Args:
         image: uint8 RGB (H, W, 3).

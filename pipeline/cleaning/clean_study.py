@@ -1,4 +1,4 @@
-"""List results and shared data that no study needs, and delete them if the user confirms."""
+"""List results and shared data that no study needs, and delete them if the user gives --yes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def clean_study(study: Study, yes: bool = False, shared: bool = False, results: 
 
 
 def show(study: Study, prunable: PrunableFiles, deleted: bool) -> str:
-    """Return a list of prunable files as text. deleted: whether they are deleted already."""
+    """Return a list of prunable files as text; `deleted` is whether they are deleted already."""
     total = size(sum(file.bytes for file in prunable.delete))
     lines = [*prunable.notes]
     if not prunable.delete:

@@ -33,7 +33,7 @@ _WRITTEN_BY_TOOLS = (".gitignore", ".snakemake_timestamp")  # DVC and Snakemake 
 
 @dataclass(frozen=True)
 class PrunableFile:
-    """A file or folder to delete. why: the reason; bytes: its size."""
+    """A file or folder to delete, with the reason (`why`) and its size in bytes."""
 
     path: Path
     why: str
@@ -128,7 +128,7 @@ def _places_of_study(study: Study, notes: list[str]) -> list[_Place]:
     versions = [study, *earlier_studies(study, notes)]
 
     def wrote(prefix: str, files: Callable[[Study], list[Path]]) -> Callable[[Path], bool]:
-        """Return a function that tells whether the project wrote a table or figure, for this study or an earlier version of it."""
+        """Return a function that returns whether the project wrote a table or figure, for this study or an earlier version of it."""
         of_versions = {path.name for version in versions for path in files(version)}
         constants = {**vars(names), **vars(paths)}.items()
         known = {name for key, name in constants if key.startswith(prefix) and isinstance(name, str)}
@@ -142,7 +142,7 @@ def _places_of_study(study: Study, notes: list[str]) -> list[_Place]:
     tables, study_files = paths.table_files(study), [paths.study_file(study)]
     is_figure, is_table = wrote("FIGURE_", paths.figure_files), wrote("TABLE_", paths.table_files)
     no_references = "references of a dataset that the study no longer has"
-    not_merged = "of models that the study no longer merges"
+    not_merged = "results of models that the study no longer merges"
     no_cell, top, output = "a cell that the study no longer has", results_folder(study), paths.StudyOutput
     return [
         _Place(top / output.CELLS, cells, no_cell, lambda path: path.name in list(paths.CellOutput), 5, inside=True),
@@ -161,14 +161,14 @@ def _places_of_study(study: Study, notes: list[str]) -> list[_Place]:
             lambda path: path.suffix == ".parquet",
             inside=True,
         ),
-        _Place(top / output.FIGURES, figures, "of figures that the study no longer has", is_figure),
-        _Place(top / output.TABLES, tables, "of tables that the study no longer has", is_table),
+        _Place(top / output.FIGURES, figures, "a figure that the study no longer has", is_figure),
+        _Place(top / output.TABLES, tables, "a table that the study no longer has", is_table),
         _Place(top / output.VERSIONS, study_files, "an earlier version of the study", paths.is_study_file),
     ]
 
 
 def _prune(place: _Place, prunable: PrunableFiles, everything: bool = False) -> None:
-    """Find prunable files at a place. everything: whether to include declared files."""
+    """Find prunable files at a place; with `everything`, include files that are still needed."""
     if everything and not place.inside:
         _folder(place.folder, place, _RESULT, prunable)
         return
@@ -185,7 +185,7 @@ def _prune(place: _Place, prunable: PrunableFiles, everything: bool = False) -> 
 
 
 def _items(place: _Place, prunable: PrunableFiles) -> list[Path]:
-    """Return the items of a place without unfinished files. Deeper items must be folders, named like a variant of a cell."""
+    """Return the items of a place without unfinished files. Items more than one level deep must be folders of a cell's variant."""
     items = [place.folder]
     for depth in range(1, place.depth + 1):
         candidates = [path for folder in items for path in _inside(folder, prunable) if writer_of(path) is None]
@@ -199,7 +199,7 @@ def _items(place: _Place, prunable: PrunableFiles) -> list[Path]:
 
 
 def _folder(path: Path, place: _Place, why: str, prunable: PrunableFiles) -> None:
-    """Add a folder; if it holds files that the project did not write, add only the files that it wrote."""
+    """Add a folder. If it also holds files that the project did not write, add only the project's files."""
     if not path.is_dir():
         prunable.keep(path)
         return

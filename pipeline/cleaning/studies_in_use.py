@@ -1,4 +1,4 @@
-"""The studies in use, whose shared data `endoarss clean` does not delete."""
+"""Finds the studies in use, whose shared data `endoarss clean` does not delete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.study.models import Study
 
 @dataclass(frozen=True)
 class StudiesInUse:
-    """The studies in use that can be read, and for each other one a message that says what is wrong."""
+    """The studies in use that can be read, and a message for each study that cannot be read."""
 
     studies: tuple[Study, ...]
     unreadable: tuple[str, ...]

@@ -1,1 +1,1 @@
-"""Datasets: their kinds, the collectors of their frames, and how they are split, built, described and read."""
+"""Define the kinds of datasets, collect their frames, and split, build, describe and load datasets."""

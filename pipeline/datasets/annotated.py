@@ -1,4 +1,4 @@
-"""Joins the images of a challenge with their VQLA annotations, for both MTLEndovis datasets."""
+"""Joins the images of a challenge with their VQLA annotations, for the datasets MTLEndovis and MTLEndovis-Gen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.errors import InputError
 from pipeline.labels.activities import frame_activity
 from pipeline.sources.vqla import read_agreeing
 
-Key = tuple[int, int]
+Key = tuple[int, int]  # sequence and frame number
 
 
 def join_annotations(
@@ -29,11 +29,12 @@ def join_annotations(
         pictures: the frames that have an image.
         annotation_files: annotation files by frame.
         frame_id: returns the canonical id of a frame.
-        sample: returns the sample of a frame without the annotated content; raises InputError if the frame lacks a file.
+        sample: returns the sample of a frame without activity, actions and instruments; raises InputError if the frame cannot be used.
         notes: notes for the dataset's card.
 
     Raises:
-        InputError: if no frame has both an image and an annotation, or if an annotation cannot be used and `request.skip_bad` is not set.
+        InputError: if no frame has both an image and a usable annotation; or, unless `request.skip_bad` is set, if `sample` raises it
+            or an annotation cannot be used.
     """
     samples, without_state, bad = [], [], []
     for key in sorted(pictures & set(annotation_files)):
@@ -53,6 +54,10 @@ def join_annotations(
         roots = [str(root) for root in request.roots.values()]
         if bad:
             raise InputError(f"{roots[0]}: none of {len(bad)} annotated frames can be used. The first: {bad[0].reason}")
+        if without_state:
+            raise InputError(
+                f"{roots[1]}: none of the {len(without_state)} annotations of frames with an image names the state of an instrument."
+            )
         raise InputError(
             f"{roots[1]}: none of the {len(annotation_files)} annotated frames has an image in {roots[0]}. Expected images and "
             "annotations of the same sequences."

@@ -1,7 +1,7 @@
-"""Built images at one size, stored as one array per split, so that images are decoded once and training maps them into memory.
+"""Packs the images and masks of each split into two arrays at one input size: images are decoded once, and training maps them into memory.
 
-The files are <dataset>/arrays/<size>/<key>/{images,masks}.npy. The key covers the split, the size, the manifest's digest and the digest of
-the code that packs the arrays, so an outdated array is never used.
+The files are <dataset>/arrays/<size>/<split>-<digest>/{images,masks}.npy. The digest depends on the manifest and on the code that packs
+the arrays, so an outdated array is never used.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def packed_arrays(
 
     Args:
         folder: the built dataset.
-        rows: the rows of its manifest that belong to the split.
+        rows: the N rows of its manifest that belong to the split.
         split: train or test.
-        size: S in pixels.
+        size: side length S in pixels.
         workers: number of processes that pack.
 
     Raises:
-        InputError: if a frame cannot be read or its mask holds a value that is not a class.
+        InputError: if a frame cannot be read, its mask holds a value that is not a class, or a packed array is damaged.
     """
     arrays = arrays_folder(folder, split, size)
     if not arrays.is_dir():
@@ -63,7 +63,7 @@ def _open(path: Path, shape: tuple[int, ...]) -> NDArray:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not an array of pixels ({error}). {remedy}") from None
     if array.dtype != np.uint8 or array.shape != shape:
-        raise InputError(f"{path}: {array.dtype} {array.shape}; expected uint8 {shape}. {remedy}")
+        raise InputError(f"{path}: the array is {array.dtype} of shape {array.shape}; expected uint8 {shape}. {remedy}")
     return array
 
 
@@ -106,9 +106,10 @@ def _pack(arrays: Path, folder: Path, rows: Sequence[Row], size: int, workers: i
 
 
 def _pack_frame(arrays: Path, folder: Path, size: int, valid_values: Set[int], item: tuple[int, Row]) -> None:
-    """Write one frame to its place in each file. Its index counts from the last frame, so the length of the file's header does not matter.
+    """Write the image and the mask of one frame to their places in the two files.
 
-    The frame is written through a stream, because a process that writes to a memory map on a full disk ends without a message.
+    The index in `item` counts from the end (-1 is the last frame), so the length of a file's header does not matter. A stream writes the
+    pixels, because a process that writes to a memory map on a full disk ends without a message.
     """
     index, row = item
     image, mask = read_rgb(folder / row["image"]), read_ids(folder / row["mask"])
@@ -116,7 +117,7 @@ def _pack_frame(arrays: Path, folder: Path, size: int, valid_values: Set[int], i
     unknown = set(np.flatnonzero(np.bincount(mask.ravel())).tolist()) - valid_values
     if unknown:
         raise InputError(
-            f"{folder / row['mask']}: value {max(unknown)}; expected 0 to {max(valid_values - {IGNORED})}."
+            f"{folder / row['mask']}: holds the value {max(unknown)}; expected 0 to {max(valid_values - {IGNORED})}."
         )
     for name, pixels in (("images", resize_image(image, size)), ("masks", resize_mask(mask, size))):
         with named(arrays / f"{name}.npy"), (arrays / f"{name}.npy").open("r+b") as stream:

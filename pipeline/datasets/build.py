@@ -1,7 +1,7 @@
 """Writes a dataset: images, masks of class ids, manifest.csv and dataset.json. The folder appears complete or not at all.
 
-Frames are built in several processes. After an interruption the next run reuses the frames that are finished, if neither the raw files nor
-the code that reads them changed.
+Frames are built in several processes. After an interruption the next run reuses the finished frames, if their raw files, the labels and
+the code that reads and builds frames are unchanged.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def assign_splits(samples: Sequence[Sample], rule: str, seed: int = 0, test: Seq
         test: names of the test sequences or test frames.
 
     Raises:
-        InputError: if the rule does not fit the frames.
+        InputError: if a frame has no given split under `GIVEN`, or if `split_by_groups` raises it.
     """
     if rule == GIVEN:
         unsplit = [sample.frame_id for sample in samples if not sample.given_split]
@@ -88,7 +88,7 @@ def check_unique(samples: Sequence[Sample]) -> None:
 
 
 def check_split_is_readable(dataset: str, split: Mapping[str, str], failures: Mapping[str, str]) -> None:
-    """Raise InputError if the train or test split has no readable frame.
+    """Raise InputError if none of the frames of a split can be read.
 
     Args:
         dataset: name of the dataset.
@@ -121,13 +121,14 @@ def write_dataset(
         collected: frames of the dataset.
         split: train or test by frame id.
         roots: raw trees by source.
-        card: content of dataset.json besides classes, counts and digests.
+        card: entries of dataset.json that `make_card` does not compute.
         workers: number of processes.
         skip_bad: leave unreadable frames out and name them in the card, instead of stopping.
         check_split: raises InputError if the readable frames are too few for the study.
 
     Raises:
-        InputError: if a frame cannot be read or two frames have the same id; nothing is written in that case.
+        InputError: if two frames have the same id, another process builds the dataset, or a frame cannot be read. With `skip_bad`,
+            unreadable frames raise it only if a split has no readable frame, or if `check_split` raises it. `folder` stays as it was.
     """
     samples = sorted(collected.samples, key=lambda sample: sample.frame_id)
     check_unique(samples)

@@ -1,4 +1,4 @@
-"""EndoVis-2017 parts: shaft, wrist and clasper on the officially cropped frames. The dataset has no activities."""
+"""Collects EndoVis 2017 parts: officially cropped frames with masks of shaft, wrist and clasper. The dataset has no activities."""
 
 from __future__ import annotations
 

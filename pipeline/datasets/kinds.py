@@ -1,4 +1,4 @@
-"""The kinds of datasets: the labels of each kind, its split rules, and for each rule the collector and the raw trees that it reads.
+"""Lists the kinds of datasets with their labels and split rules. Each rule has a collector, which reads certain raw trees.
 
 Collectors are only named here; a collector's module is imported when it is used.
 """
@@ -79,7 +79,7 @@ KINDS: Mapping[str, Kind] = {
 PLAIN_KEYS = {"root": PLAIN, "images": PLAIN, "masks": PLAIN_MASKS, "labels": PLAIN_LABELS}
 PLAIN_RECIPES = {rule: Recipe(PLAIN, (PLAIN,)) for rule in (GIVEN, BY_SEQUENCE, RANDOM_BY_ACTIVITY)}
 
-# Datasets that no cell trains on, with the dataset whose cells are evaluated on them.
+# Kinds that no cell trains on. The value is the kind whose cells are evaluated on the key.
 GENERALISATION = {"mtlendovis_gen": "mtlendovis"}
 
 WHERE_TO_ASK = CONTACTS

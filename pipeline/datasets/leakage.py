@@ -15,7 +15,7 @@ THUMBNAIL = 32
 
 
 def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the vectors that frames are compared by: 32x32 RGB, each with mean 0 and norm 1, float32 (N, 3072).
+    """Return one vector per frame, to compare frames: its 32x32 RGB thumbnail with mean 0 and norm 1, float32 (N, 3072).
 
     Args:
         images: uint8 (N, S, S, 3).
@@ -31,8 +31,8 @@ def nearest_similarity(test: NDArray[np.float32], train: NDArray[np.float32]) ->
     """Return the correlation of each test frame with the most similar training frame: float64 (N,), 1 for identical images.
 
     Args:
-        test: thumbnails (N, D).
-        train: thumbnails (M, D), M at least 1.
+        test: `thumbnails` of the N test frames.
+        train: `thumbnails` of the training frames, at least one.
     """
     best = [(test[start : start + 256] @ train.T).max(axis=1) for start in range(0, len(test), 256)]
     return np.concatenate(best).astype(np.float64)

@@ -23,7 +23,7 @@ class Split:
         sequences: sequence of each frame.
         images: uint8 (N, S, S, 3).
         masks: uint8 (N, S, S).
-        activities: int64 (N,), or None if the dataset has no activities.
+        activities: id of each frame's activity, int64 (N,); None if the dataset has no activities.
     """
 
     frame_ids: list[str]
@@ -66,7 +66,8 @@ def load_split(folder: Path, split: str, size: int, workers: int = 1) -> Split:
         unknown = {row["activity"] for row in rows} - set(card["activities"])
         if unknown:
             raise InputError(
-                f"{folder / 'manifest.csv'}: the activity {min(unknown)!r}; dataset.json lists {', '.join(card['activities'])}."
+                f"{folder / 'manifest.csv'}: holds the activity {min(unknown)!r}, but dataset.json lists {', '.join(card['activities'])}. "
+                "Build the dataset again."
             )
         activities = np.array([card["activities"].index(row["activity"]) for row in rows], np.int64)
     return Split([r["frame_id"] for r in rows], [r["sequence"] for r in rows], images, masks, activities)

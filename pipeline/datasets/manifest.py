@@ -19,7 +19,7 @@ COLUMNS = (
     "split",  # train or test
     "validation",  # yes for training frames that select_on: val uses for validation
     "activity",
-    "actions",  # all actions, separated by semicolons, like the instruments and the flags
+    "actions",  # all actions; semicolons separate actions, instruments and flags
     "instruments",  # classes that occur in the mask
     "image",
     "mask",
@@ -78,8 +78,8 @@ def _check_row(where: str, row: dict[str, Any]) -> None:
     if None in row or None in row.values():
         raise InputError(f"{where}: the number of fields differs from the header; build the dataset again.")
     if row["split"] not in (TRAIN, TEST):
-        raise InputError(f"{where}: the split {row['split'][:40]!r}; expected {TRAIN} or {TEST}.")
+        raise InputError(f"{where}: the split is {row['split'][:40]!r}; expected {TRAIN} or {TEST}.")
     for kind in ("image", "mask"):
         path = Path(row[kind])
         if path.is_absolute() or ".." in path.parts or path.suffix != ".png" or len(path.parts) != 2:
-            raise InputError(f"{where}: the {kind} {row[kind][:80]!r}; expected {kind}s/NAME.png.")
+            raise InputError(f"{where}: the {kind} is {row[kind][:80]!r}; expected {kind}s/NAME.png.")

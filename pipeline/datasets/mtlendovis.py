@@ -1,4 +1,4 @@
-"""MTLEndovis: the EndoVis 2018 frames that EndoVis-18-VQLA annotates, with instrument types as masks."""
+"""Collects MTLEndovis: the EndoVis 2018 frames that EndoVis-18-VQLA annotates. The classes of the masks are instrument types."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def collect(request: CollectRequest) -> Collected:
     """Collect the frames of MTLEndovis from the raw trees `endovis2018` and `vqla2018`.
 
     Raises:
-        InputError: if a tree is absent or has another layout, or if no annotated frame has an image.
+        InputError: if a tree is absent or has another layout, or if `join_annotations` raises it.
     """
     tree = endovis2018.read_tree(request.roots["endovis2018"], request.scheme)
     annotations = vqla.find_2018(request.roots["vqla2018"])
     surplus = sorted(set(annotations) & vqla.SURPLUS_2018)
     annotation_files = {key: paths for key, paths in annotations.items() if key not in vqla.SURPLUS_2018}
 
-    # What reading a frame needs of the tree. It is sent to another process with every frame, so it must be small.
+    # Reading a frame needs only this part of the tree. It is sent to another process with every frame, so it must be small.
     tree_without_frames = replace(tree, frames={}, lists=(), unmatched=(), notes={})
 
     def sample(key: tuple[int, int]) -> Sample:

@@ -1,4 +1,4 @@
-"""MTLEndovis-Gen: the EndoVis 2017 frames that EndoVis-17-VQLA annotates. For evaluation only."""
+"""Collects MTLEndovis-Gen: the EndoVis 2017 frames that EndoVis-17-VQLA annotates. Models are only evaluated on this dataset."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def collect(request: CollectRequest) -> Collected:
     """Collect the frames of MTLEndovis-Gen, all in the test split, from the raw trees `endovis2017` and `vqla2017`.
 
     Raises:
-        InputError: if a tree is absent or has another layout, or if no annotated frame has an image.
+        InputError: if a tree is absent or has another layout, or if `join_annotations` raises it.
     """
     tree = endovis2017.read_tree(request.roots["endovis2017"])
     annotation_files = vqla.find_2017(request.roots["vqla2017"])

@@ -21,11 +21,11 @@ _UNKNOWN = -1
 
 
 def collect(request: CollectRequest) -> Collected:
-    """Collect the study's own frames: those of the labels CSV, or every image with a mask if there is no CSV.
+    """Collect your own frames: those that the labels CSV lists, or every image with a mask if there is no CSV.
 
     Raises:
-        InputError: if labels.csv is malformed, or is absent although the study has activities; if no image has a mask; or if a listed
-            frame lacks its image or mask and `request.skip_bad` is not set.
+        InputError: if labels.csv is malformed, or is absent although the study has activities; if no image has a mask, or images and
+            masks cannot be paired by name; or if a listed frame lacks its image or mask (with `request.skip_bad`: if all of them do).
     """
     tree = plain.find_tree(request.roots, request.columns)
     frames, without_mask = plain.read_tree(tree, request.labels.activities), plain.images_without_mask(tree)

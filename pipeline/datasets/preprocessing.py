@@ -1,4 +1,4 @@
-"""Records how the frames of a dataset's training split were prepared, for the checkpoints that are trained on it."""
+"""Describes how a dataset's training frames were prepared. Checkpoints of models that are trained on the dataset store this description."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _EXAMINED_AT_MOST = 256  # training images whose borders are measured, evenly sp
 
 
 def _representative_sizes(sizes: Set[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Return the sizes, sorted. Of very many sizes return only the extreme ones, because the header of a checkpoint is bounded."""
+    """Return the sizes, sorted. If there are more than `MOST_SIZES`, return only the extreme ones, because checkpoint headers are bounded.
+
+    The extreme sizes have the smallest and the largest aspect ratio, shorter side and area.
+    """
     if len(sizes) > MOST_SIZES:
         ordered = sorted(sizes)
         measures: tuple[Callable[[tuple[int, int]], float], ...] = (
@@ -38,7 +41,7 @@ def preprocessing_of(folder: Path, images: NDArray[np.uint8]) -> Preprocessing:
 
     Args:
         folder: the built dataset.
-        images: its training images at the input size: uint8 RGB (N, S, S, 3).
+        images: the dataset's training images at the input size: uint8 RGB (N, S, S, 3).
 
     Raises:
         InputError: if the manifest cannot be read.

@@ -15,7 +15,7 @@ def collect(request: CollectRequest) -> Collected:
     """Collect the frames of one released tree, `esd` or `released_mtlendovis`.
 
     Raises:
-        InputError: if the tree is absent or has another layout, or if an image has no mask and `request.skip_bad` is not set.
+        InputError: if the tree is absent or has another layout, or if an image has no mask (with `request.skip_bad`: if no image has one).
     """
     ((source, root),) = request.roots.items()
     frames = released.read_tree(root, source)

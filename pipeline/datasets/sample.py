@@ -17,7 +17,7 @@ class Sample:
     Attributes:
         frame_id: canonical id, unique over all sources; the random split depends on it.
         source: name of the raw tree.
-        sequence: the video.
+        sequence: name of the video; "" if it is unknown.
         read: returns the image (H, W, 3) and the mask of class ids (H, W), uint8. It runs in other processes, so it must be a
             module-level function or a partial of one.
         files: every raw file that `read` reads.
@@ -25,7 +25,7 @@ class Sample:
         activity: the activity; "" in a dataset without activities.
         actions: all actions that the annotation names.
         instruments: all instruments that the annotation names.
-        given_split: the split that a released tree gives the frame, otherwise "".
+        given_split: train or test if the raw tree, labels.csv or the collector states the split, otherwise "".
         flags: keys of `manifest.FLAGS` that apply to the frame.
     """
 
@@ -53,8 +53,8 @@ class LeftOut:
     Attributes:
         reason: why they are left out.
         frames: frame ids.
-        what: UNUSED for frames that belong to no dataset, ABSENT for frames that are missing in the raw trees, BAD for frames that
-            exist but cannot be used.
+        what: UNUSED for frames that do not belong to the dataset, ABSENT for frames whose image or mask is missing in the raw trees,
+            BAD for frames that cannot be used.
     """
 
     reason: str
@@ -79,9 +79,9 @@ class CollectRequest:
         name: name of the dataset.
         labels: classes and activities of the dataset.
         roots: raw trees by source.
-        scheme: id scheme of the EndoVis 2018 types.
-        skip_bad: leave out frames with unusable annotations instead of stopping.
-        columns: the name of each column in the labels CSV of your own frames, by the name that this project uses.
+        scheme: id scheme of the EndoVis 2018 types, or "detect".
+        skip_bad: leave out unusable frames instead of stopping.
+        columns: for your own frames: the labels CSV's name of each column, by this project's name of the column.
     """
 
     name: str

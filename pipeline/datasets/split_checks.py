@@ -44,12 +44,12 @@ def check_split(
     empty = TEST if len(training) == len(samples) else TRAIN if trained and not training else ""
     if empty:
         raise InputError(
-            f"the split {rule} leaves the {empty} split of {len(samples)} frames empty ({_counts(samples)}). {_REMEDY[rule]} "
+            f"the split rule {rule} puts none of {len(samples)} frames into the {empty} split ({_counts(samples)}). {_REMEDY[rule]} "
             f"(datasets.{dataset} in the study)."
         )
     if trained and len(training) < _FEWEST_TRAINING_FRAMES:
         raise InputError(
-            f"the split {rule} leaves {len(training)} of {len(samples)} frames to train on; expected at least "
+            f"the split rule {rule} leaves {len(training)} of {len(samples)} frames to train on; expected at least "
             f"{_FEWEST_TRAINING_FRAMES}. {_REMEDY[rule]} (datasets.{dataset} in the study)."
         )
     if trained and validated:
@@ -73,14 +73,18 @@ def activity_warnings(
     warnings = []
     untested = [f"{name} ({counts[name, TRAIN]} frames)" for name in names if not counts[name, TEST]]
     if untested:
-        about_rule = f", which draws a fifth of each activity's frames: expected at least {VALIDATION_SHARE} of each"
+        draws = (
+            f"The rule draws a fifth of each activity's frames: expected at least {VALIDATION_SHARE} of each activity. "
+        )
         warnings.append(
-            f"no test frame of {', '.join(untested)} under split: {rule}{about_rule if rule == RANDOM_BY_ACTIVITY else ''}. "
-            "No score includes them."
+            f"split: {rule} gives no test frame to {', '.join(untested)}. {draws if rule == RANDOM_BY_ACTIVITY else ''}"
+            "No score includes these activities."
         )
     unlearnt = [f"{name} ({counts[name, TEST]} frames)" for name in names if not counts[name, TRAIN]]
     if unlearnt and trained:
-        warnings.append(f"no training frame of {', '.join(unlearnt)} under split: {rule}. No model can learn them.")
+        warnings.append(
+            f"split: {rule} gives no training frame to {', '.join(unlearnt)}. No model can learn these activities."
+        )
     return warnings
 
 

@@ -1,1 +1,1 @@
-"""Predict on somebody's own pictures and videos: run a model from `endoarss.inference`, write masks and overlays."""
+"""Predict images and videos of a user: run a model with `endoarss.inference`, and write masks, overlays and a table."""

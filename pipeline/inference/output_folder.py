@@ -1,4 +1,4 @@
-"""The folder that `endoarss predict` writes to: one run at a time, all results or none, and only files of `predict` are replaced."""
+"""Checks, locks and fills the output folder of `endoarss predict`. Results appear together, and replace only results of `predict`."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from pipeline.labels.classes import Rgb, plain_labels
 
 
 def distinct_palette(classes: Sequence[str]) -> tuple[Rgb, ...]:
-    """Return a colour per class, black first, then seven as for the user's own datasets; each further one is far from all before it."""
+    """Return one colour per class: black, seven colours as in a user's own datasets, then colours that differ from all earlier ones."""
     palette: list[Rgb] = list(plain_labels(classes[:8], ()).palette)
     if len(classes) > len(palette):
         steps = np.linspace(0, 255, 12).round().astype(np.uint8)

@@ -59,10 +59,10 @@ def predict_inputs(
     """Predict as `predict_files` does, write a standalone checkpoint as `write_standalone` does, or both.
 
     Raises:
-        InputError: if there are neither inputs with a folder for results, nor a checkpoint to write.
+        InputError: if inputs are given without `out` or `out` without inputs, or if there is nothing to do.
     """
     if bool(inputs) != bool(out) or not (inputs or standalone):
-        raise InputError("predict needs at least one INPUT and --out DIR, or --standalone FILE alone.")
+        raise InputError("predict needs at least one INPUT together with --out DIR, or --standalone FILE, or both.")
     if standalone is not None:
         write_standalone(checkpoint, standalone, weights, components)
         print(f"{standalone}: the checkpoint with its frozen weights; it needs no other file.")
@@ -93,15 +93,15 @@ def predict_files(
         inputs: images, videos, and folders that are searched for both.
         out: the folder of results, see `pipeline.inference.output_folder.check_output`.
         batch_size: number of frames per batch.
-        every: predict each Nth frame of a video.
+        every: with N, only each N-th frame of a video is predicted.
         overlays: whether to write overlays.
-        overwrite: whether to replace the results of an earlier run in `out`, when all frames are done.
-        weights, components: files of frozen weights, and modules with components of the model, as for `load_file`.
+        overwrite: whether to replace the results of an earlier run in `out`, after all frames are predicted.
+        weights, components: as `load_file` takes them.
         half: whether to run the model in bfloat16 (GPUs only) instead of float32.
 
     Raises:
         InputError: if an option or `out` cannot be used; and, after all results are written, if an input could not be read completely.
-        MediaError: if an input is missing, or is neither an image nor a video.
+        MediaError: if `find_sources` refuses an input, or if a batch does not fit into the device's memory.
         SettingsError: if the checkpoint cannot be loaded.
     """
     _check_options(checkpoint, batch_size, every)
@@ -160,8 +160,8 @@ class _Totals:
 
     Attributes:
         count: number of predicted frames.
-        in_model: seconds that the model took.
-        overall: seconds that all took, reading and writing included.
+        in_model: seconds in the model.
+        overall: seconds in total, including reading and writing.
         failures: a message per input that could not be read completely.
     """
 
@@ -276,7 +276,7 @@ class _Writer:
 
     def _write_overlay(self, name: str, overlay: Pixels) -> None:
         suffix = "jpg" if max(overlay.shape) <= _MAX_JPEG_SIDE else "png"
-        # Colour at full resolution, because thin lines would lose theirs. Unlike Pillow, OpenCV lets other threads run while it encodes.
+        # Colours keep the full resolution, so that thin lines stay coloured. Unlike Pillow, OpenCV lets other threads run while it encodes.
         options = [cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
         _, encoded = cv2.imencode(
             f".{suffix}", cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR), options if suffix == "jpg" else []

@@ -41,6 +41,9 @@ def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collect
         dataset: name of one of its datasets.
         skip_bad: leave out unusable frames, even if the dataset's settings say otherwise.
 
+    Returns:
+        The collected frames, and the request that was passed to the collector.
+
     Raises:
         InputError: if a raw tree is missing, incomplete, or has another layout.
     """
@@ -123,7 +126,7 @@ def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool =
         skip_bad: see `collect`.
 
     Raises:
-        InputError: if a raw tree is missing, incomplete, or has another layout, or if a frame cannot be read.
+        InputError: if `collect`, `split_of` or `write_dataset` raises it.
     """
     run, build, kind = RunStart(), build_of(study, dataset), kind_of(study, dataset)
     collected, request = collect(study, dataset, skip_bad)

@@ -1,1 +1,1 @@
-"""The content of results/<study>: paths, saved rows and predictions, checkpoints, provenance, and the state of each cell."""
+"""Define the paths in results/<study>, read and write its files, and find the state of each cell."""

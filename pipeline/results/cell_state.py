@@ -1,4 +1,4 @@
-"""The state of cells: which cells have no results, and why. Reports show it. It does not decide what runs again (see docs/workflow.md)."""
+"""Finds the cells without current results, and the reasons, for reports. It does not decide what runs again (see docs/workflow.md)."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ MERGED_NOT_EVALUATED = "merged, but not evaluated"
 MERGED_OTHERWISE = "merged with other settings; not merged again yet"
 MERGED_AGAIN = "merged again, but not evaluated since"
 OTHER_SOURCES = "merged from models that were trained again; not merged again yet"
-OTHER_CHECKPOINT = "trained again; its robustness is not evaluated since"
-MERGED_CHECKPOINT = "merged again; its robustness is not evaluated since"
+OTHER_CHECKPOINT = "trained again; its robustness was not evaluated since"
+MERGED_CHECKPOINT = "merged again; its robustness was not evaluated since"
 NO_ROBUSTNESS = "its robustness is not evaluated yet"
 
 
@@ -88,7 +88,7 @@ def check_made(study: Study, cell: Cell) -> None:
 
 
 def missing_models(study: Study) -> dict[Cell, str]:
-    """Return the trained and merged models without results, each with the reason."""
+    """Return the trained and merged models without current results, each with the reason."""
     return _missing(study, models_of(study))
 
 
@@ -105,7 +105,7 @@ def _missing(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
 
 
 def missing_robust_models(study: Study) -> dict[Cell, str]:
-    """Return the models without the robustness results that the study asks for, each with the reason."""
+    """Return the models whose robustness the study asks for and whose results are missing or stale, each with the reason."""
     cells = robust_models(study)
     without_results = _missing(study, cells)
     missing = {}
@@ -130,7 +130,7 @@ def robustness_outdated(study: Study, cell: Cell) -> str:
 def outdated(study: Study, cell: Cell) -> str:
     """Return why the stored results of a cell are stale, or an empty string if they are current.
 
-    Old and new results lie next to each other after a run was stopped.
+    Old and new results may lie next to each other after a run was stopped.
     """
     settings = _value_in_provenance(study, cell, "settings")
     if settings is not None and settings != masked_settings(cell_settings(study, cell)):
@@ -146,7 +146,7 @@ def outdated(study: Study, cell: Cell) -> str:
 
 
 def _other_sources(study: Study, merged_from: Mapping[str, str]) -> bool:
-    """Return whether one of the models in `merged_from` was trained again since, or is stale itself."""
+    """Return whether one of the models in `merged_from` is stale, or was trained again after the merging."""
     trainings = {cell.id: cell for cell in trainings_of(study) if cell.id in merged_from}
     return any(
         _value_in_provenance(study, cell, "checkpoint_sha256") not in (None, merged_from[name])
@@ -168,7 +168,7 @@ def _value_in(path: Path, key: str) -> Any:
 
 
 def training_failure(study: Study, cell: Cell) -> str:
-    """Return why the last training of a cell failed, or an empty string if it succeeded or still runs."""
+    """Return why the last training or merging of a cell failed, or an empty string if it succeeded or still runs."""
     return _failure(paths.failure_file(study, cell), "merging failed" if cell.merger else "training failed")
 
 
@@ -178,7 +178,7 @@ def robustness_failure(study: Study, cell: Cell) -> str:
 
 
 def _failure(path: Path, failed: str) -> str:
-    """Return the recorded message of a failure after the words `failed`, or an empty string if no failure is recorded."""
+    """Return `failed` followed by the recorded message of the failure, or an empty string if no failure is recorded."""
     try:
         return f"{failed}: {read_json(path).get('message') or 'no message'}"
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Loads checkpoints after comparing them with their provenance, and searches the project's folders for base weights."""
+"""Compares checkpoints with their provenance, loads them with base weights from the project's folders, and writes standalone copies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load_cell(study: Study, cell: Cell) -> MultiTaskModel:
 
     Raises:
         FileNotFoundError: if the cell has no provenance, because it is not trained.
-        InputError: if the checkpoint is not the file that its provenance describes.
+        InputError: if the provenance is not valid, or if the checkpoint is missing or is not the file that its provenance describes.
         SettingsError: if the checkpoint cannot be loaded.
     """
     path = cell_folder(study, cell) / CellOutput.CHECKPOINT
@@ -38,8 +38,8 @@ def load_file(path: Path, weights: Sequence[Path] = (), components: Sequence[str
 
     Args:
         path: the checkpoint. A provenance.json next to it must describe this file.
-        weights: files or folders that are searched for its frozen weights before data/weights and the checkpoint's folder.
-        components: Python modules to import, which register components of its model.
+        weights: files or folders that are searched for the model's frozen weights before data/weights and the checkpoint's folder.
+        components: Python modules to import, which register components of the model.
 
     Raises:
         InputError: if the provenance describes another file.
@@ -64,7 +64,7 @@ def write_standalone(checkpoint: Path, out: Path, weights: Sequence[Path] = (), 
         components: as `load_file` takes them.
 
     Raises:
-        InputError: if `out` exists.
+        InputError: if `out` exists, or if `load_file` raises it.
         SettingsError: if the checkpoint cannot be loaded.
     """
     if out.exists():

@@ -1,4 +1,4 @@
-"""The gallery of the page: which test images and severities it shows, and the file of their predicted masks."""
+"""Selects the test images and severities that the page's gallery shows, and writes and reads the file of predicted masks."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def shown_severities(severities: Sequence[int]) -> tuple[int, ...]:
 
 
 def representative(split: Split, count: int) -> list[int]:
-    """Return the positions of the images with the most classes. The first positions have one image per activity.
+    """Return the positions of representative images: first one image per activity, then the others, both with the most classes first.
 
     Args:
-        split: the images.
+        split: the images with their masks and activities.
         count: largest number of positions.
     """
     class_counts = [len(set(np.unique(mask).tolist()) - {IGNORED}) for mask in split.masks]
@@ -61,11 +61,11 @@ def write_gallery(path: Path, frame_ids: list[str], conditions: pd.DataFrame, ma
 
 
 def read_gallery(path: Path, classes: int = 256) -> tuple[list[str], dict[tuple[str, int], NDArray[np.uint8]]]:
-    """Read a file of `write_gallery`: frame ids, and masks (G, S, S) by corruption and severity.
+    """Return the frame ids in a file of `write_gallery`, and the masks, uint8 (G, S, S), by (corruption, severity).
 
     Args:
         path: gallery.npz.
-        classes: number of classes, which all ids in masks are below.
+        classes: number of classes; every id in the masks must be smaller.
 
     Raises:
         InputError: if the file is missing or not complete, or a mask holds an id that is not a class.
@@ -75,12 +75,14 @@ def read_gallery(path: Path, classes: int = 256) -> tuple[list[str], dict[tuple[
         keys = list(zip(stored["corruption"].tolist(), stored["severity"].tolist(), strict=True))
         frames, masks = stored["frame_id"].tolist(), stored["masks"]
         if masks.dtype != np.uint8 or masks.ndim != 4 or masks.shape[:2] != (len(keys), len(frames)):
-            raise ValueError(f"masks are {masks.dtype} of shape {masks.shape}")
+            raise ValueError(
+                f"masks are {masks.dtype} of shape {masks.shape}; expected uint8 of shape ({len(keys)}, {len(frames)}, height, width)"
+            )
         if masks.max(initial=0) >= classes:
             raise ValueError(f"a mask holds {masks.max()}; expected 0 to {classes - 1}")
         return frames, dict(zip(keys, masks, strict=True))
     except (InputError, KeyError, TypeError, ValueError) as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise InputError(
-            f"{path}: no saved masks ({reason}). Evaluate the cell's robustness again, or run snakemake."
+            f"{path}: the saved masks cannot be used ({reason}). Evaluate the cell's robustness again, or run snakemake."
         ) from None

@@ -1,4 +1,4 @@
-"""Reads the origin of a checkpoint, which is the part of its header that describes the training. This imports no torch."""
+"""Reads the origin of a checkpoint, which is the part of its header that describes the training. The module does not import torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.errors import InputError
 
 
 class _Origin(BaseModel):
-    """The entries of a header that merging needs. A training writes more of them, for people to read."""
+    """The entries of a header that merging needs. A training writes further entries for people to read."""
 
     model_config = ConfigDict(strict=True)
 
@@ -30,12 +30,12 @@ def origin_of(checkpoint: Path) -> dict[str, Any]:
     """Return the entries of a checkpoint's header that merging needs.
 
     Raises:
-        InputError: if entries are missing, or not as a training writes them.
+        InputError: if an entry is missing or has a value that no training writes.
         SettingsError: if the file is not a checkpoint.
     """
     try:
         return _Origin.model_validate(read_header(checkpoint).provenance).model_dump()
     except ValidationError as error:
         raise InputError(
-            f"{checkpoint}: in its header {first_error(error)} Merge checkpoints that a training wrote."
+            f"{checkpoint}: its header cannot be used: {first_error(error)} Merge only checkpoints that a training wrote."
         ) from None

@@ -1,6 +1,6 @@
-"""The paths of a study's files, used by rules, command line and `endoarss clean`.
+"""Defines the paths of a study's files for the steps, the command line and `endoarss clean`.
 
-Every name that a step writes is declared: in results/<study> by `StudyOutput`, in the folder of a cell by `CellOutput`. `endoarss clean`
+`StudyOutput` declares every name that steps write in results/<study>, and `CellOutput` every name in the folder of a cell. `endoarss clean`
 regards all other files as the user's own.
 """
 
@@ -36,7 +36,7 @@ REPRESENTATIONS = "representations.npz"
 DRAWN = frozenset({".png", ".pdf", ".jpg", ".csv", ".tex", ".json"})
 """The suffixes of figures and tables."""
 DONE, DECIDED_BY = "done.json", "decided_by.json"
-"""The files next to each result, see `pipeline.workflow.result`. If a folder holds several results, their names begin with its name."""
+"""The files next to each result (`pipeline.workflow.result`). In a folder of several results, these names begin with the result's name."""
 _FILE_OF_DATASET = re.compile(r"(.+)\.(?:doctor(?:\.done|\.decided_by)?|provenance)\.json")
 _VERSION = re.compile(r"[0-9a-f]{12}\.json")
 
@@ -134,7 +134,7 @@ def dataset_of(path: Path) -> Path | None:
 
 
 def arrays_file(study: Study, dataset: str) -> Path:
-    """Return the file that describes the stored images of a dataset at the study's size."""
+    """Return the file that lists the packed arrays of a dataset at the study's input size."""
     return dataset_folder(study, dataset) / "arrays" / f"{study.input_size}.json"
 
 
@@ -205,12 +205,12 @@ def robustness_failure_file(study: Study, cell: Cell) -> Path:
 
 
 def reference_folder(study: Study, dataset: str) -> Path:
-    """Return the folder of the saved rows of reference predictions."""
+    """Return the folder of the saved rows of reference predictions, which need no model (`reports.names.REFERENCES`)."""
     return results_folder(study) / StudyOutput.REFERENCES / dataset
 
 
 def reference_files(study: Study, dataset: str) -> dict[str, Path]:
-    """Return the files of each reference's saved rows on a dataset, by reference. References for activities need activities."""
+    """Return the file of saved rows on a dataset by reference prediction. Datasets without activities have only `all_background`."""
     stems = [name for name in names.REFERENCES if name == "all_background" or labels_of(study, dataset).activities]
     return {name: reference_folder(study, dataset) / f"{name}.parquet" for name in stems}
 

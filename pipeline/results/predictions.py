@@ -1,4 +1,4 @@
-"""Saved predictions of a cell on a test split. Metrics are computed from them again without the model."""
+"""Writes, reads and checks a cell's predictions on a test split, from which metrics can be computed again without the model."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.io.saved_files import read_arrays
 from pipeline.labels.classes import LabelSet
+
+_TYPES = {"iu": "integers", "f": "floating-point numbers", "u": "uint8"}  # by the kinds of numpy types
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def read_predictions(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> 
     Args:
         path: the .npz file.
         frame_ids: ids of the images.
-        labels: classes and activities of their dataset. Every value must be one of their ids.
+        labels: classes and activities of the images' dataset. Every activity and every mask value must be one of these ids.
 
     Raises:
         InputError: if the file is missing or damaged, an image is missing, or a value is out of range.
@@ -63,7 +65,7 @@ def read_predictions(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> 
         positions = [index_of[frame_id] for frame_id in frame_ids]
         selected = {name: stored[name][positions] for name in ("activity", "confidence", "masks") if name in stored}
     except (InputError, LookupError, TypeError, ValueError) as error:
-        reason = str(error).removeprefix(f"{path}: ") if isinstance(error, InputError) else error
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).removeprefix(f"{path}: ")
         raise InputError(f"{path}: no saved predictions of these images ({reason}). {remedy}") from None
     predictions = SavedPredictions(
         list(frame_ids), selected.get("activity"), selected.get("confidence"), selected.get("masks")
@@ -75,7 +77,7 @@ def read_predictions(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> 
 
 
 def what_is_wrong(predictions: SavedPredictions, labels: LabelSet) -> str:
-    """Return a text on the first image with a value of the wrong type or out of range, or "" if there is none.
+    """Return what is wrong with the first faulty array: its type, its shape or a value out of range. Return "" if nothing is wrong.
 
     Args:
         predictions: predictions for images of one dataset.
@@ -91,7 +93,8 @@ def what_is_wrong(predictions: SavedPredictions, labels: LabelSet) -> str:
         if values is None:
             continue
         if values.dtype.kind not in kinds or values.ndim != sides or len(values) != count:
-            return f"{name} is {values.dtype} of shape {values.shape}, of {count} images"
+            shape = f"({count},)" if sides == 1 else f"({count}, height, width)"
+            return f"{name} is {values.dtype} of shape {values.shape}; expected {_TYPES[kinds]} of shape {shape}"
         if name == "masks" and values.dtype != np.uint8:
             return f"masks are {values.dtype}; expected uint8"
         flat = values.reshape(count, math.prod(values.shape[1:]))

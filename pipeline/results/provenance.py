@@ -1,4 +1,4 @@
-"""Provenance of a result: study, code, data, software, device, time and command. Steps write it, and reports read it."""
+"""Collects, writes and reads the provenance of results: study, code, data, software, device, time and command."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ RESULTS: Mapping[str, str] = {
     "eval_split": "Split that the model was tested on; always `test`.",
     "corruption": "Name of the corruption; empty for clean images.",
     "severity": "Severity from 1 to 5; 0 for clean images.",
-    "mask_warped": "False if the score is against masks that did not move with a corruption that moves pixels. "
-    "No mean includes such rows.",
+    "mask_warped": "False if the corruption moves pixels and the prediction was compared with the unmoved mask; otherwise True. "
+    "No mean includes rows with False.",
     "resolution": "Side of the input in pixels.",
     "protocol": "How the metrics are computed: `standard` or `authors_code`.",
     "metric": "Name of the metric, see [metrics](#metrics).",
@@ -64,8 +64,8 @@ _COUNTED = {
 _MEASURED = {
     "hd": "Hausdorff distance of class i, in pixels.",
     "hd95": "95th percentile of the distances of class i, in pixels.",
-    "assd": "Mean distance of the outlines of class i, in pixels.",
-    "ssim": "Structural similarity of the binary mask of class i.",
+    "assd": "Mean distance between the outlines of class i in truth and prediction, in pixels.",
+    "ssim": "Structural similarity of the two binary masks of class i.",
 }
 _OF_MASK = {
     "row_hd": "Distance that the protocol `authors_code` calls HD.",

@@ -22,7 +22,7 @@ _REMEDY = "Evaluate the cell again, or run snakemake."
 
 
 def read_rows(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> pd.DataFrame:
-    """Read the saved rows of a test split, for one condition or for all conditions of a robustness evaluation.
+    """Read the saved rows of a test split: of the clean images, or of all conditions of a robustness evaluation.
 
     Args:
         path: per_image.parquet.
@@ -62,7 +62,7 @@ def read_rows(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> pd.Data
 def _missing_columns(rows: pd.DataFrame, labels: LabelSet) -> list[str]:
     """Return the columns that are missing.
 
-    The columns of activities, of masks and of conditions are each complete or absent. Confusion counts exist only for clean images.
+    A file has all columns of activities or none; the same holds for masks and for conditions. Only clean images have confusion counts.
     """
     classes, expected = range(len(labels.classes)), ["frame_id", "sequence"]
     if any(str(name).startswith("activity_") for name in rows):
@@ -124,4 +124,6 @@ def _check_all(path: Path, rows: pd.DataFrame, name: str, valid: NDArray[np.bool
     """Raise InputError that names the first row where the column `name` is not valid."""
     if not valid.all():
         row = rows.iloc[int(valid.argmin())]
-        raise InputError(f"{path}: {name} of the image {row['frame_id']!r} is {row[name]}. {_REMEDY}")
+        raise InputError(
+            f"{path}: {name} of the image {row['frame_id']!r} is {row[name]}, which no measurement can give. {_REMEDY}"
+        )

@@ -1,4 +1,4 @@
-"""Reads the saved rows of a study, and refuses rows of other test splits, conditions or tasks than the study's."""
+"""Reads the saved rows of a study, and refuses rows whose images, conditions, tasks or true activities differ from the study's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def clean_rows(study: Study, cell: Cell, dataset: str, frames: Mapping[str, str]
         frames: result of `frames_tested`, if the caller has it.
 
     Raises:
-        InputError: as `read_rows`, or if true activities differ from the dataset's, or a task of the cell is missing.
+        InputError: if `read_rows` raises it, if a true activity is not that of the manifest, or if the columns of a task are missing.
     """
     path, frames = rows_file(study, cell, dataset), frames or frames_tested(study, dataset)
     rows = read_rows(path, list(frames), labels_of(study, dataset))
@@ -49,7 +49,7 @@ def robust_rows(study: Study, cell: Cell, frames: Mapping[str, str] | None = Non
     """Return the saved rows of a cell's robustness evaluation, under all conditions of the study.
 
     Raises:
-        InputError: as `clean_rows`, or if a condition is missing.
+        InputError: as `clean_rows`, or if a condition of the study lacks images.
     """
     path, frames = robustness_files(study, cell).rows, frames or frames_tested(study, cell.dataset)
     rows = read_rows(path, list(frames), labels_of(study, cell.dataset))
@@ -60,16 +60,18 @@ def robust_rows(study: Study, cell: Cell, frames: Mapping[str, str] | None = Non
     counts = rows.groupby(CONDITION).size()
     for condition in _conditions(study, "truth_0" in rows):
         if counts.get(condition, 0) != len(frames):
-            name, severity, _ = condition
+            name, severity, warped = condition
+            where = f"under {name}, severity {severity}" if name else "without corruption"
             raise InputError(
-                f"{path}: {counts.get(condition, 0)} of {len(frames)} images under {name or 'clean'}, severity {severity}. Evaluate the "
-                "cell's robustness again, or run snakemake."
+                f"{path}: has rows of {counts.get(condition, 0)} of {len(frames)} images {where}"
+                f"{'' if warped else ', with mask_warped False'}; expected all images. Evaluate the cell's robustness again, or run "
+                "snakemake."
             )
     return rows
 
 
 def reference_rows(study: Study, dataset: str, frames: Mapping[str, str] | None = None) -> dict[str, pd.DataFrame]:
-    """Return the saved rows of each reference prediction, by the name of the reference.
+    """Return the saved rows of each reference prediction, by its name. A reference needs no model, e.g. background at every pixel.
 
     Raises:
         InputError: as `read_rows`.
@@ -81,7 +83,10 @@ def reference_rows(study: Study, dataset: str, frames: Mapping[str, str] | None 
 
 
 def _conditions(study: Study, masks: bool) -> list[tuple[str, int, bool]]:
-    """Return the conditions of a study as (corruption, severity, mask_warped). Only models with masks have conditions without warping."""
+    """Return the conditions of a study as (corruption, severity, mask_warped).
+
+    If the rows have masks (`masks`), a corruption that moves pixels has two conditions per severity: with moved and with unmoved truth.
+    """
     settings = conditions_of(study)
     corrupted = [(name, severity) for name in settings.corruptions for severity in settings.severities]
     unmoved = [(name, severity, False) for name, severity in corrupted if masks and moves_pixels(name)]
@@ -93,7 +98,7 @@ def _check_tasks(study: Study, cell: Cell, dataset: str, path: Path, rows: pd.Da
     for solves_task, column in ((predicts, "activity_true"), (cell.architecture != "single_activity", "truth_0")):
         if solves_task and column not in rows:
             raise InputError(
-                f"{path}: lacks the column(s) {column} of a task that {cell.id} solves. Evaluate the cell again."
+                f"{path}: lacks the column {column} of a task that {cell.id} solves. Evaluate the cell again, or run snakemake."
             )
 
 

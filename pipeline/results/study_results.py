@@ -1,4 +1,4 @@
-"""The saved results of a study. A command passes one `StudyResults` to all reports, so that each file is read once."""
+"""Reads the saved results of a study. A command passes one `StudyResults` to all reports, so that each file is read once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StudyResults:
     """The results in the folder of a study, as they were when they were first read.
 
     Rows of clean images stay in memory: 1 MB per model and dataset in the paper's study. There are a hundred times as many rows under
-    corruption, so only their reductions stay.
+    corruption, so only values computed from them stay (see `Reduction`).
     """
 
     def __init__(
@@ -79,12 +79,12 @@ class StudyResults:
 
     @cached_property
     def missing_models(self) -> Mapping[Cell, str]:
-        """The trained and merged models without results, each with the reason."""
+        """The trained and merged models without current results, each with the reason."""
         return missing_models(self.study)
 
     @cached_property
     def missing_robust_models(self) -> Mapping[Cell, str]:
-        """The models without the robustness results that the study asks for, each with the reason."""
+        """The models whose robustness the study asks for and whose results are missing or stale, each with the reason."""
         return missing_robust_models(self.study)
 
     @cached_property
@@ -93,12 +93,12 @@ class StudyResults:
         return {cell: self.missing_models[cell] for cell in cells_of(self.study) if cell in self.missing_models}
 
     def gaps(self, cells: Iterable[Cell]) -> dict[Cell, str]:
-        """Return the cells without results among the given ones, each with the reason."""
+        """Return the given cells that have no current results, each with the reason."""
         return {cell: self.missing_cells[cell] for cell in cells if cell in self.missing_cells}
 
     @cached_property
     def present_cells(self) -> tuple[Cell, ...]:
-        """The cells with results that tables compare, in the order of the study."""
+        """The cells that tables compare and that have current results, in the order of the study."""
         return tuple(cell for cell in cells_of(self.study) if cell not in self.missing_cells)
 
     @cached_property
@@ -109,10 +109,10 @@ class StudyResults:
 
     @cached_property
     def present_models(self) -> tuple[Cell, ...]:
-        """The trained and merged models with results, in the order of the study.
+        """The trained and merged models with current results, in the order of the study.
 
         Raises:
-            InputError: if no cell has results.
+            InputError: if no cell has current results.
         """
         missing = self.missing_cells
         if len(missing) == len(cells_of(self.study)):
@@ -166,7 +166,7 @@ class StudyResults:
 
 
 Reduction = Callable[[StudyResults, Cell, pd.DataFrame], T]
-"""A reduction of a model's rows under corruption: a function of a module, called with the results, the model and the rows."""
+"""A module-level function that computes a value from the results, a model and the model's rows under corruption."""
 
 
 def _frames(results: StudyResults, dataset: str) -> dict[str, str]:

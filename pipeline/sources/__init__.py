@@ -1,1 +1,1 @@
-"""Readers of raw trees, one file per layout, and the generator of synthetic trees."""
+"""Read raw trees, with one module per layout, and generate synthetic trees."""

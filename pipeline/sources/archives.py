@@ -212,7 +212,7 @@ def _check_entries(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
     total = sum(info.file_size for info in entries)
     free = shutil.disk_usage(archive.parent).free
     if total > min(MAX_BYTES, free):
-        raise InputError(f"{archive}: {total:,} bytes when extracted; there is space for {min(MAX_BYTES, free):,}.")
+        raise InputError(f"{archive}: needs {total:,} bytes when extracted; expected at most {min(MAX_BYTES, free):,}.")
 
 
 def _write_entry(opened: zipfile.ZipFile, archive: Path, info: zipfile.ZipInfo, path: Path) -> None:

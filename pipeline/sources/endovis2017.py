@@ -123,7 +123,9 @@ def read_tree(root: Path) -> Tree2017:
                 frame = Frame2017(path.parent.name, _frame_number(image), image)
                 other = frames.setdefault((frame.sequence, frame.number), frame)
                 if other is not frame:
-                    raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every download once.")
+                    raise InputError(
+                        f"{frame.image}: is the same frame as {other.image}. Expected every download once."
+                    )
         elif path.name in _TRUTH_FOLDERS:
             owner = path.parent if path.parent.name != "gt" else path.parent.parent
             truth_folders.append((owner.name, path))
@@ -192,7 +194,7 @@ def type_mask(frame: Frame2017) -> NDArray[np.uint8]:
     if frame.types is not None:
         mask = read_ids(frame.types)
         if mask.max(initial=0) > 7:
-            raise InputError(f"{frame.types}: value {mask.max()}; expected the type ids 0 to 7.")
+            raise InputError(f"{frame.types}: holds the value {mask.max()}; expected the type ids 0 to 7.")
         return mask
     check_typed(frame)
     types: NDArray[np.uint8] | None = None
@@ -208,7 +210,10 @@ def type_mask(frame: Frame2017) -> NDArray[np.uint8]:
 
 def _check_shape(mask: NDArray[np.uint8], other: NDArray[np.uint8], path: Path) -> None:
     if mask.shape != other.shape:
-        raise InputError(f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels; the frame's other masks have another size.")
+        raise InputError(
+            f"{path}: the mask has {mask.shape[1]}x{mask.shape[0]} pixels; expected the size of the frame's other masks, "
+            f"{other.shape[1]}x{other.shape[0]}."
+        )
 
 
 def parts_mask(frame: Frame2017) -> NDArray[np.uint8]:
@@ -228,7 +233,9 @@ def parts_mask(frame: Frame2017) -> NDArray[np.uint8]:
         mask = read_ids(path)
         unknown = set(np.flatnonzero(np.bincount(mask.ravel())).tolist()) - {0, SHAFT, WRIST, CLASPER, OTHER}
         if unknown:
-            raise InputError(f"{path}: value {min(unknown)}; expected 0, 10 shaft, 20 wrist, 30 clasper or 40 other.")
+            raise InputError(
+                f"{path}: holds the value {min(unknown)}; expected 0, 10 shaft, 20 wrist, 30 clasper or 40 other."
+            )
         mask = np.where(mask == OTHER, np.uint8(0), mask)
         merged = mask if merged is None else merged
         _check_shape(mask, merged, path)

@@ -160,7 +160,7 @@ def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
         for frame in _read_sequence(folder, unmatched):
             other = frames.setdefault((frame.sequence, frame.number), frame)
             if other is not frame:
-                raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every release once.")
+                raise InputError(f"{frame.image}: is the same frame as {other.image}. Expected every release once.")
     notes = {**_repair(frames, listing.repairs, unmatched), **_note_on_test_frames(root, listing.tests)}
     _add_built(frames, listing.built, unmatched)
     if not frames:
@@ -242,7 +242,7 @@ def _native_ids(stored_ids: NDArray[Any], scheme: str, path: Path) -> NDArray[np
     native = table[stored_ids]
     if (native == _UNKNOWN).any():
         raise InputError(
-            f"{path}: type id {stored_ids[native == _UNKNOWN][0]}; the id scheme {scheme} has {', '.join(map(str, ids))}, and "
+            f"{path}: has the type id {stored_ids[native == _UNKNOWN][0]}; the id scheme {scheme} has {', '.join(map(str, ids))}, and "
             f"{STAPLER[scheme]} for the stapler. Remove masks without an instrument, or state the scheme in the study: "
             "raw: endovis2018_scheme."
         )
@@ -398,7 +398,7 @@ def _add_built(frames: dict[tuple[int, int], Frame2018], folders: Iterable[Path]
                 raise InputError(f"{path}: expected a name like seq1_frame000.png.")
             key = int(match["sequence"]), int(match["frame"])
             if key in taken:
-                raise InputError(f"{path}: the same frame as {taken[key]}. Expected every frame once.")
+                raise InputError(f"{path}: is the same frame as {taken[key]}. Expected every frame once.")
             taken[key] = path
             frame = frames.get(key)
             image = next(
@@ -518,8 +518,8 @@ def settle_scheme(
     elif compatible:
         detected, why = "compatible2017", f"{sorted(compatible)} occur, which native2018 does not have"
     elif 6 in stored_ids and scheme == "detect" and not (set_name == BUILT_SET and len(sequences) == 1):
-        # In the native scheme 6 is suction. Only one real sequence has suction, but neither scissors (4) nor probe (5), so two sequences of
-        # the native scheme hold 4 or 5. Raw sets hold no suction.
+        # In the native scheme 6 is suction. Only one real sequence has suction, but neither scissors (4) nor probe (5). So any two
+        # sequences of the native scheme together hold 4 or 5. Raw sets hold no suction.
         detected, why = "compatible2017", "6 occurs and 4 and 5 are absent across the set"
     if detected:
         if scheme not in ("detect", detected):

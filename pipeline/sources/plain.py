@@ -160,7 +160,7 @@ def read_labels(path: Path, name: str = "name") -> tuple[list[str], list[tuple[i
 
 
 def _delimiter(header: str, name: str) -> str:
-    """Return the separator (comma, semicolon or tab) that gives the header the column of names, or else the most columns."""
+    """Return the separator (comma, semicolon or tab) by which the header has the column `name`; otherwise the most frequent separator."""
     separators = ",;\t"
     with_name = (s for s in separators if name in (field.strip(' "') for field in header.split(s)))
     return next(with_name, max(separators, key=header.count))
@@ -213,12 +213,12 @@ def _column_indices(path: Path, columns: Mapping[str, str], header: Sequence[str
 def _check_row(where: str, row: Mapping[str, str], activities: Sequence[str]) -> None:
     if activities and row.get("activity") not in activities:
         raise InputError(
-            f"{where}: the activity {row.get('activity', '')[:80]!r}; the study lists {', '.join(activities)}."
+            f"{where}: the activity is {row.get('activity', '')[:80]!r}; the study lists {', '.join(activities)}."
         )
     if "split" in row and row["split"] not in (TRAIN, TEST):
-        raise InputError(f"{where}: the split {row['split'][:80]!r}; expected {TRAIN} or {TEST}.")
+        raise InputError(f"{where}: the split is {row['split'][:80]!r}; expected {TRAIN} or {TEST}.")
     if "sequence" in row and not row["sequence"]:
-        raise InputError(f"{where}: no sequence; expected a sequence in every row, or no such column.")
+        raise InputError(f"{where}: the sequence is empty; expected a sequence in every row, or no such column.")
 
 
 def _frame(tree: PlainTree, name: str, mask: Path | None, row: Mapping[str, str], where: str) -> FramePlain:
@@ -226,7 +226,7 @@ def _frame(tree: PlainTree, name: str, mask: Path | None, row: Mapping[str, str]
     safe = all(map(_SAFE_PART.fullmatch, parts)) and len(name) <= _LONGEST_NAME
     if not safe or not parts[-1].lower().endswith(_IMAGE_SUFFIXES):
         raise InputError(
-            f"{where}: the name {name[:80]!r}; expected the name of a PNG or JPEG file in {tree.images.name}/, like case1_0001.png, "
+            f"{where}: the name is {name[:80]!r}; expected the name of a PNG or JPEG file in {tree.images.name}/, like case1_0001.png, "
             "with letters without accents, digits, spaces, and . _ -"
         )
     mask = mask or tree.masks / PurePosixPath(name).with_suffix(".png")

@@ -137,6 +137,6 @@ def class_mask(frame: FrameReleased, source: str) -> NDArray[np.uint8]:
     mask = classes[values]
     if (mask == 255).any():
         raise InputError(
-            f"{frame.mask}: value {values[mask == 255].min()}; expected {', '.join(map(str, encoding.classes))}."
+            f"{frame.mask}: holds the value {values[mask == 255].min()}; expected {', '.join(map(str, encoding.classes))}."
         )
     return mask

@@ -40,7 +40,7 @@ _FILE_2017 = re.compile(rf"(.*/)?{_FOLDER}/seq_?(?P<sequence>\d{{1,4}})_frame_?(
 # Folders of images and features, which hold many files but no annotations.
 _WITHOUT_ANNOTATION = ("left_frames", "right_frames", "labels", "img_features", "instrument_labels_2017")
 
-Key = tuple[int, int]
+Key = tuple[int, int]  # sequence and frame number
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,7 @@ APART = "train/instrument_dataset_9"
 
 COPY, SIZE = "copy or extract the file again", "Expected the same size"
 AT_RANDOM, SKIP = {"split": "random_by_activity"}, {"skip_bad": True}
-LEFT_EMPTY = r"leaves the test split of \d+ frames empty.*in the study"
+LEFT_EMPTY = r"puts none of \d+ frames into the test split.*in the study"
 
 
 def by_sequence(*test: str) -> dict[str, Any]:
@@ -290,7 +290,7 @@ OWN = [
 RELEASED = [
     Defect("esd", "as it should be", nothing),
     Defect("esd", "no folder", without("."), "The MTLESD tree is expected here; it is available from the authors"),
-    Defect("esd", "no test split", naming(".", without("test")), "leaves the test split of 12 frames empty"),
+    Defect("esd", "no test split", naming(".", without("test")), "puts none of 12 frames into the test split"),
     Defect("esd", "one mask missing", one("train/2/mask/*", remove), "Expected the mask of .*Put it there"),
     Defect(
         "esd",
@@ -307,7 +307,12 @@ RELEASED = [
     Defect(
         "esd", "a fourth activity", lambda root: put(root / "train/4/image/0.png", IMAGE).parents[1], "folders 1 to 3"
     ),
-    Defect("esd", "values of another encoding", each("train/1/mask/*", holds(grey(1))), "value 1; expected 0, 2, 3"),
+    Defect(
+        "esd",
+        "values of another encoding",
+        each("train/1/mask/*", holds(grey(1))),
+        "holds the value 1; expected 0, 2, 3",
+    ),
     Defect("esd", "masks of another size", each("test/1/mask/*", holds(SMALL)), SIZE),
     Defect("esd", "masks of 16 bits", each("train/3/mask/*", sixteen_bits)),
     Defect("esd", "images cut off", each("train/3/image/*", cut_off), COPY),
@@ -402,6 +407,12 @@ CHALLENGE_2018 = [
         "annotations of other frames",
         naming(".", each("EndoVis-18-VQLA/*/vqla/label/*", renamed("frame0", "frame1"))),
         "none of the .* annotated frames has an image",
+    ),
+    Defect(
+        "2018",
+        "annotations without an instrument",
+        naming(".", each("EndoVis-18-VQLA/*/vqla/label/*", holds("What organ is being operated?|kidney\n"))),
+        "none of the 12 annotations of frames with an image names the state of an instrument",
     ),
     Defect("2018", "one annotation that cannot be read, skipped", one(TEXTS, holds("a|b|c|d\n")), dataset=SKIP),
 ]

@@ -198,10 +198,10 @@ ROW = dict.fromkeys(COLUMNS, "") | {"frame_id": "a", "split": "train", "image": 
     [
         (
             {"image": "../../etc/passwd.png"},
-            r"manifest.csv, line 2: the image '../../etc/passwd.png'; expected images/",
+            r"manifest.csv, line 2: the image is '../../etc/passwd.png'; expected images/",
         ),
-        ({"mask": "/etc/passwd"}, "line 2: the mask '/etc/passwd'"),
-        ({"split": "val"}, "line 2: the split 'val'; expected train or test"),
+        ({"mask": "/etc/passwd"}, "line 2: the mask is '/etc/passwd'"),
+        ({"split": "val"}, "line 2: the split is 'val'; expected train or test"),
     ],
 )
 def test_a_manifest_cannot_lead_elsewhere(tmp_path: Path, changes: dict[str, str], message: str) -> None:

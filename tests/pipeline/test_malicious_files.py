@@ -143,7 +143,7 @@ def test_as_predictions_and_kept_masks(tmp_path: Path, content: bytes, mark: Pat
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"x\.npz: no saved predictions"):
         read_predictions(path, ["a"], plain_labels(["a", "b"], []))
-    with pytest.raises(InputError, match=r"x\.npz: no saved masks"):
+    with pytest.raises(InputError, match=r"x\.npz: the saved masks cannot be used"):
         read_gallery(path)
     assert not mark.exists()
 

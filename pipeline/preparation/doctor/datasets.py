@@ -56,7 +56,9 @@ def inspect_dataset(
         if group.what != BAD:
             report.left_out[group.reason] = len(group.frames)
         if group.what == ABSENT:
-            report.findings.append(Finding(WARNING, f"{len(group.frames)} left out: {group.reason}", group.frames))
+            report.findings.append(
+                Finding(WARNING, f"{len(group.frames)} frames are left out: {group.reason}", group.frames)
+            )
     level = WARNING if skip_bad else ERROR
     reasons = [(frame, group.reason) for group in faults for frame in group.frames] + [*failures.items()]
     report.findings += [Finding(level, reason, (frame,)) for frame, reason in reasons[:_LISTED_AT_MOST]]

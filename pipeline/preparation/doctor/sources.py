@@ -97,7 +97,7 @@ def _endovis2018(report: SourceReport, root: Path, need: Need) -> None:
     unlabelled = [str(frame.image) for frame in used if frame.label is None and frame.annotation is None]
     if unlabelled:
         report.missing.append(f"{len(unlabelled)} colour labels")
-        report.add(WARNING, f"{len(unlabelled)} frames without official label, e.g. {unlabelled[0]}", tuple(unlabelled))
+        report.add(WARNING, f"{len(unlabelled)} frames have no official label, e.g. {unlabelled[0]}", tuple(unlabelled))
     without_types = [str(frame.image) for frame in used if frame.types is None]
     if without_types:
         report.missing.append(
@@ -105,7 +105,7 @@ def _endovis2018(report: SourceReport, root: Path, need: Need) -> None:
         )
         report.add(
             WARNING,
-            f"{len(without_types)} frames in sequences without instrument types, e.g. {without_types[0]}",
+            f"{len(without_types)} frames belong to sequences without instrument types, e.g. {without_types[0]}",
             tuple(without_types),
         )
     _add_unmatched(report, tree.unmatched)
@@ -116,7 +116,7 @@ def _endovis2018(report: SourceReport, root: Path, need: Need) -> None:
 
 
 def _usable_2018(root: Path | None) -> set[vqla.Key]:
-    """Return the frames that a dataset can use: the annotated frames if the annotations are complete, otherwise all labelled frames."""
+    """Return the frames that a dataset can use: the annotated ones if the annotations are complete, otherwise those they should contain."""
     try:
         annotated = set(vqla.find_2018(root)) - vqla.SURPLUS_2018 if root is not None else set()
     except InputError:  # the check of the annotations reports the error
@@ -206,7 +206,7 @@ def _released(report: SourceReport, root: Path, need: Need) -> None:
                 report.missing.append(f"{expected - by_split[split]} of {expected} images of {split}")
     without_mask = tuple(str(frame.image) for frame in frames if frame.mask is None)
     if without_mask:
-        report.add(WARNING, f"{len(without_mask)} images without mask, e.g. {without_mask[0]}", without_mask)
+        report.add(WARNING, f"{len(without_mask)} images have no mask, e.g. {without_mask[0]}", without_mask)
     if report.source == "released_mtlendovis" and len(frames) != sum(_RELEASED_FRAMES[report.source].values()):
         report.add(
             NOTE,
@@ -244,7 +244,7 @@ def _add_notes(report: SourceReport, notes: Mapping[str, str]) -> None:
 def _add_unmatched(report: SourceReport, unmatched: Iterable[Path]) -> None:
     files = tuple(map(str, sorted(unmatched)))
     if files:
-        report.add(WARNING, f"{len(files)} annotations without a frame, e.g. {files[0]}", files)
+        report.add(WARNING, f"{len(files)} masks or labels belong to no frame, e.g. {files[0]}", files)
 
 
 def read_headers(paths: Iterable[Path], label: str) -> dict[Path, Header | str]:

@@ -83,7 +83,7 @@ _FRAMES_NOT_ANNOTATED = 8  # frames without annotation: two of seq_1, six of seq
 
 @dataclass
 class _Tree:
-    """The tree that is written: its folder, its size, its random generator, and the pixels of each label in the current release."""
+    """The tree that is written: folder, frame size, random generator, and the number of pixels of each label in the current release."""
 
     root: Path
     height: int
@@ -97,7 +97,7 @@ def generate_endovis2018(root: Path, frames: int, height: int, width: int, seed:
 
     Args:
         root: an existing folder to fill.
-        frames: number of frames over all 15 sequences, 8 of them without annotation.
+        frames: number of frames over all 15 sequences; 8 of these frames have no annotation.
         height: height of a frame in pixels.
         width: width of a frame in pixels.
         seed: random seed.

@@ -81,7 +81,7 @@ def _add_lumen(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _paint_stains(image: Image, rng: np.random.Generator) -> None:
-    """Draw blood, dye and mucus on the mucosa, which look like traces of an activity, but are not in the mask."""
+    """Draw stains of blood, dye and mucus on the mucosa. They look like traces of an activity, but are not in the mask."""
     height, width = image.shape[:2]
     for colour in (_BLOOD, _DYE, _MUCUS):
         if rng.random() < _STAIN:

@@ -30,7 +30,12 @@ ACTIVITIES = (*ENDOVIS.activities, *ESD.activities)
 
 
 def generate_scenes(count: int, size: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]:
-    """Generate `count` scenes, three quarters of them laparoscopic, with all activities equally often.
+    """Generate scenes: three quarters are laparoscopic, one quarter is ESD. Within each kind, all activities are equally frequent.
+
+    Args:
+        count: number of scenes, N.
+        size: side length of images and masks in pixels, S.
+        seed: random seed.
 
     Returns:
         uint8 images (N, S, S, 3), uint8 masks (N, S, S) of `CLASSES`, int64 activities (N,) of `ACTIVITIES`.

@@ -17,12 +17,12 @@ Box = tuple[int, int, int, int]
 
 
 def write_text(path: Path, scene: Scene, variant: int = 0) -> None:
-    """Write one frame's text: a line for the organ, and two lines per instrument for its state and its place.
+    """Write one frame's text: a line for the organ, then per instrument a line for its state and, if it is visible, one for its place.
 
     Args:
         path: the file to write.
         scene: the scene with the instruments.
-        variant: any number, which selects the form of names, the line ends, and whether there is a byte order mark.
+        variant: any number, which selects the form of names, the line ends, and whether states have boxes and the file a byte order mark.
     """
     lines = ["What organ is being operated?|kidney", ""]
     for drawn in scene.instruments:

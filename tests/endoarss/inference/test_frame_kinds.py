@@ -148,7 +148,7 @@ GOOD = DA_VINCI.to_dict()
 def test_a_header_that_cannot_be_used_is_refused(given_header: Any) -> None:
     with pytest.raises(
         SettingsError,
-        match="m.safetensors: the preprocessing of training frames in its header cannot be used: .+: ",
+        match="m.safetensors: the entry `preprocessing` of its header cannot be used: .+: ",
     ):
         Preprocessing.from_dict(given_header, "m.safetensors")
 

@@ -180,12 +180,12 @@ def test_what_was_read_before_an_error_is_predicted(predictor: Predictor, tmp_pa
         (np.zeros((2, 8, 8, 3), np.uint8), r"shape \(2, 8, 8, 3\)"),
         (np.zeros((0, 8, 3), np.uint8), r"shape \(0, 8, 3\)"),
         (torch.zeros(3, 8, 8), r"shape \(8, 8, 3\) and type float32; expected RGB as uint8"),
-        ([np.zeros((8, 8, 3), np.uint8)], "a list; expected one image. `stream` predicts many"),
+        ([np.zeros((8, 8, 3), np.uint8)], "a list; expected one image. `stream` predicts a sequence of images"),
         (None, "type object; expected RGB"),
         ("missing.png", "missing.png: no such file or folder"),
-        ("model.txt", "model.txt: no such file|neither a picture nor a video"),
-        ("video.avi", "video.avi: a folder or a video; expected one picture. `stream` predicts all frames"),
-        (Path.cwd(), "a folder or a video; expected one picture"),
+        ("model.txt", "model.txt: no such file|neither an image nor a video"),
+        ("video.avi", "video.avi: a folder or a video; expected one image. `stream` predicts all frames"),
+        (Path.cwd(), "a folder or a video; expected one image"),
     ],
 )
 def test_what_is_no_image_is_named(predictor: Predictor, given: object, message: str) -> None:
@@ -244,7 +244,9 @@ def test_frames_unlike_the_training_frames_are_warned_of(
     ):  # at the end, for one frame proves nothing
         list(predictor.stream([bordered]))
     old = save(tmp_path / "old.safetensors", None)
-    with pytest.warns(UserWarning, match="old.safetensors: does not say how its training frames were prepared"):
+    with pytest.warns(
+        UserWarning, match="old.safetensors: this checkpoint does not say how its training frames were prepared"
+    ):
         assert load_predictor(old)(scene(300, 70)).mask is not None
 
 

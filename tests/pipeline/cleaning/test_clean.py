@@ -123,7 +123,7 @@ def test_it_says_what_and_why_and_deletes_that_alone_when_told(
         (GONE, "a cell that the study no longer has"),
         (f"{CELL}/.training", "states of a training that is done"),
         ("results/toy/references/second", "references of a dataset that the study no longer has"),
-        ("results/toy/figures/contact_second.jpg", "of figures that the study no longer has"),
+        ("results/toy/figures/contact_second.jpg", "a figure that the study no longer has"),
         ("results/toy/studies/0123456789ab.json", "an earlier version of the study"),
         ("data/corrupted/mtlesd-0123456789ab", "corrupted images made with settings that no study in use has"),
     ):
@@ -315,7 +315,7 @@ def test_what_cannot_be_deleted_is_named(clean: Clean, littered: list[str], monk
 
 def test_a_figure_that_every_study_could_have_is_known(clean: Clean) -> None:
     put("results/toy/figures/leakage.png")
-    assert "results/toy/figures/leakage.png: of figures that the study no longer has" in clean("--yes")
+    assert "results/toy/figures/leakage.png: a figure that the study no longer has" in clean("--yes")
     assert not Path("results/toy/figures/leakage.png").exists()
 
 

@@ -126,7 +126,7 @@ def test_a_frame_with_only_ignored_pixels_at_the_input_size_counts_in_no_score(
     assert same[0] == same[1] and not any(np.isnan(one["value"]) for one in same[0] if one["metric"] == "miou")
     assert load_split(folder, split, 80).masks.shape[1:] == (80, 80)
     write_png(folder / "masks/mine_f0.png", np.full((60, 80), 200, np.uint8))
-    with pytest.raises(InputError, match=r"mine_f0\.png: value 200; expected 0 to 2"):
+    with pytest.raises(InputError, match=r"mine_f0\.png: holds the value 200; expected 0 to 2"):
         load_split(folder, split, 64)
 
 
@@ -232,7 +232,7 @@ def test_without_labels_csv_every_image_with_a_mask_is_a_frame(
     made = settings_of(minimal, root.parent, {"classes": CLASSES}, split="by_sequence", test=["mine_f1", "mine_f10"])
     Path("study.yaml").write_text(yaml.safe_dump(made))
     assert run("doctor") == 0
-    assert "1 left out: the image has no mask" in capsys.readouterr().out
+    assert "1 frames are left out: the image has no mask" in capsys.readouterr().out
     assert run("step", "build_dataset", "--dataset", "mine") == 0
     card = json.loads(Path("data/datasets/mine/dataset.json").read_text())
     assert card["frames_by_split"] == {"test": 2, "train": 9}
@@ -243,7 +243,7 @@ def test_without_labels_csv_every_image_with_a_mask_is_a_frame(
     write_png(root / "masks/f3.png", np.zeros((4, 4), np.uint8))
     (root / "images/f3.png").unlink()
     with pytest.raises(
-        InputError, match=r"f3\.tif: the name 'f3\.tif'; expected the name of a PNG or JPEG file in images/"
+        InputError, match=r"f3\.tif: the name is 'f3\.tif'; expected the name of a PNG or JPEG file in images/"
     ):
         plain.read_tree(plain.find_tree({"plain": root}), ())
     (root / "images/f3.tif").rename(root / "images/f1.jpg")
@@ -293,7 +293,7 @@ def labelled(root: Path, activities: list[str]) -> None:
             ["cut"] * 4 + ["idle"] * 2,
             {},
             "last",
-            "the split random_by_activity leaves the test split of 6 frames empty (cut 4, idle 2). This rule takes a fifth",
+            "the split rule random_by_activity puts none of 6 frames into the test split (cut 4, idle 2). This rule takes a fifth",
         ),
         (
             ["cut"] * 6,
@@ -338,7 +338,7 @@ def test_activities_without_test_frames_are_reported_before_training(
     root = write_frames(tmp_path / "own", np.array([0, 1, 2, 0]))
     labelled(root, ["cut"] * 5 + ["idle"])
     own = {"classes": CLASSES, "activities": ["cut", "idle"]}
-    message = "no test frame of idle (1 frames) under split: random_by_activity, which draws a fifth of each activity's frames"
+    message = "split: random_by_activity gives no test frame to idle (1 frames). The rule draws a fifth of each activity's frames"
     Path("study.yaml").write_text(yaml.safe_dump(settings_of(minimal, root, own)))
     assert run("doctor") == 0 and message in capsys.readouterr().out
     assert run("step", "build_dataset", "--dataset", "mine") == 0 and message in capsys.readouterr().err
@@ -346,8 +346,8 @@ def test_activities_without_test_frames_are_reported_before_training(
     Path("study.yaml").write_text(yaml.safe_dump(made))
     assert run("doctor") == 0
     said = capsys.readouterr().out
-    assert "no test frame of cut (5 frames) under split: by_sequence. No score includes them." in said
-    assert "no training frame of idle (1 frames) under split: by_sequence. No model can learn them." in said
+    assert "split: by_sequence gives no test frame to cut (5 frames). No score includes these activities." in said
+    assert "split: by_sequence gives no training frame to idle (1 frames). No model can learn these activities." in said
 
 
 @pytest.fixture(scope="module")

@@ -140,7 +140,7 @@ def test_the_gallery_is_kept_whole(tmp_path: Path) -> None:
     whole = (tmp_path / "gallery.npz").read_bytes()
     for torn in (b"torn", whole[: len(whole) // 2]):
         (tmp_path / "gallery.npz").write_bytes(torn)
-        with pytest.raises(InputError, match=r"gallery.npz: no saved masks"):
+        with pytest.raises(InputError, match=r"gallery.npz: the saved masks cannot be used"):
             read_gallery(tmp_path / "gallery.npz")
 
 

@@ -378,8 +378,8 @@ def test_masks_of_somebody_else_are_never_replaced(
         (("no.safetensors", "frames"), "no.safetensors: there is no such checkpoint"),
         (("frames", "frames"), "frames: a folder; expected a checkpoint, such as frames/model.safetensors"),
         (("frames/a.png", "frames"), "frames/a.png: it is not a complete safetensors file"),
-        (("{model}", "empty"), "empty: no picture or video in this folder"),
-        (("{model}", "frames/notes.txt"), "notes.txt: neither a picture nor a video by its name"),
+        (("{model}", "empty"), "empty: no image or video in this folder"),
+        (("{model}", "frames/notes.txt"), "notes.txt: neither an image nor a video by its name"),
         (("{model}", "frames", "--out", "frames"), "--out frames: is the input frames or lies in it"),
         (("{model}", "frames", "--out", "frames/inner/out"), "is the input frames or lies in it"),
         (("{model}", "frames/a.png", "--out", "frames/a.png"), "is the input frames/a.png or lies in it"),
@@ -573,7 +573,7 @@ def test_a_checkpoint_works_from_any_folder_alone(
     assert "this file exists, and it is not replaced" in capsys.readouterr().err
     for needless in ([], ["a.png"], ["--out", "x"], ["a.png", "--standalone", "x"]):
         assert main(["predict", str(copied), *needless]) == 1
-        assert "at least one INPUT and --out DIR, or --standalone FILE" in capsys.readouterr().err
+        assert "at least one INPUT together with --out DIR, or --standalone FILE, or both" in capsys.readouterr().err
 
 
 def test_weights_of_the_project_are_found_from_any_working_directory(

@@ -106,7 +106,7 @@ def test_a_partial_tree_says_what_is_missing_and_where_to_ask(
     missing = report.sources[0].missing
     assert "release 2: seq_5, seq_6, seq_7" in missing and "release 1: seq_2" in missing
     (left_out,) = [text for text in texts(report, "warning") if "has no image" in text]
-    assert left_out.startswith("16 left out: the frame is annotated, but has no image")
+    assert left_out.startswith("16 frames are left out: the frame is annotated, but has no image")
     from pipeline.preparation.doctor.show import show
 
     said = show(report)
@@ -141,7 +141,7 @@ def test_broken_trees_name_every_fault(make: Callable[..., Study], copy: Path) -
         assert part in errors, part
     warnings = "\n".join(texts(report, "warning"))
     assert (
-        "1 frames without official label" in warnings
+        "1 frames have no official label" in warnings
         and "frames do not have the usual size 120x96, e.g. 12x10 RGB" in warnings
     )
     skipping = check_sources(make(copy, mtlendovis={"skip_bad": True}), ["mtlendovis"], deep=True)

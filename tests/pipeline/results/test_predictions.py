@@ -43,7 +43,7 @@ def test_predictions_of_a_single_task_are_saved(tmp_path: Path) -> None:
 def test_missing_images_damaged_files_and_pickles_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     write_predictions(path, KEPT)
-    with pytest.raises(InputError, match=r"x\.npz: no saved predictions of these images \('z'\)"):
+    with pytest.raises(InputError, match=r"x\.npz: no saved predictions of these images \('z' is missing\)"):
         read_predictions(path, ["z"], LABELS)
     whole = path.read_bytes()
     for torn in (whole[:-1], b"", whole[: len(whole) // 2]):
@@ -65,8 +65,14 @@ def test_missing_images_damaged_files_and_pickles_are_named(tmp_path: Path) -> N
         ),
         ({"activity": np.array([0, 1, 3])}, "activity of the image 'c' holds 3; expected 0 to 2"),
         ({"activity": np.array([0, -1, 2])}, "activity of the image 'a' holds -1"),
-        ({"activity": np.array([0.0, 1, 2])}, "activity is float64"),
-        ({"masks": np.zeros((3, 4), np.uint8)}, r"masks is uint8 of shape \(3, 4\)"),
+        (
+            {"activity": np.array([0.0, 1, 2])},
+            r"activity is float64 of shape \(3,\); expected integers of shape \(3,\)",
+        ),
+        (
+            {"masks": np.zeros((3, 4), np.uint8)},
+            r"masks is uint8 of shape \(3, 4\); expected uint8 of shape \(3, height, width\)",
+        ),
         ({"masks": np.zeros((3, 2, 2), np.uint16)}, "masks are uint16"),
     ],
 )

@@ -60,13 +60,19 @@ Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda rows: rows[rows["corruption"] != ""], "0 of 4 images under clean, severity 0"),
+        (
+            lambda rows: rows[rows["corruption"] != ""],
+            "has rows of 0 of 4 images without corruption; expected all images",
+        ),
         (
             lambda rows: rows[(rows["corruption"] != "smoke") | (rows["severity"] != 5)],
             "0 of 4 images under smoke, severity 5",
         ),
         (lambda rows: rows.drop(rows.index[rows["corruption"] == "smoke"][0]), "3 of 4 images under smoke, severity 1"),
-        (lambda rows: rows[rows["mask_warped"]], "0 of 4 images under elastic_transform, severity 1"),
+        (
+            lambda rows: rows[rows["mask_warped"]],
+            "0 of 4 images under elastic_transform, severity 1, with mask_warped False; expected",
+        ),
         (
             lambda rows: rows.drop(columns=["corruption", "severity", "mask_warped"]).drop_duplicates("frame_id"),
             "lacks the column",

@@ -286,7 +286,7 @@ def test_the_same_frame_twice_names_both(copy: Path) -> None:
     root = copy / "endovis2018"
     shutil.copytree(next(root.rglob("seq_2")), root / "again" / "seq_2")
     with pytest.raises(
-        InputError, match=r"seq_2/left_frames/frame\d+.png: the same frame as .*seq_2.*Expected every release once"
+        InputError, match=r"seq_2/left_frames/frame\d+.png: is the same frame as .*seq_2.*Expected every release once"
     ):
         endovis2018.read_tree(root)
     shutil.move(root / "again", root / "test_data")
@@ -423,7 +423,7 @@ def test_endovis2017_missing_or_broken(copy: Path) -> None:
     parts = next(root.rglob("PartsSegmentation/*.png"))
     write_png(parts, np.full((72, 128), 17, np.uint8))
     frame = next(f for f in endovis2017.read_tree(root).frames.values() if f.parts == parts)
-    with pytest.raises(InputError, match=rf"{parts.name}: value 17; expected 0, 10 shaft"):
+    with pytest.raises(InputError, match=rf"{parts.name}: holds the value 17; expected 0, 10 shaft"):
         endovis2017.parts_mask(frame)
 
 
@@ -613,7 +613,7 @@ def test_released_missing_or_broken(copy: Path) -> None:
         released.read_tree(copy / "empty", "esd")
     frame = released.read_tree(copy / "esd", "esd")[0]
     write_png(frame.mask, np.ones((96, 120), np.uint8))
-    with pytest.raises(InputError, match=rf"{frame.mask.name}: value 1; expected 0, 2, 3, 4, 5, 6, 7"):
+    with pytest.raises(InputError, match=rf"{frame.mask.name}: holds the value 1; expected 0, 2, 3, 4, 5, 6, 7"):
         released.class_mask(frame, "esd")
     frame.mask.unlink()
     without = released.read_tree(copy / "esd", "esd")[0]

@@ -327,7 +327,7 @@ def test_robustness_of_an_earlier_merging_is_not_done(copy: Study) -> None:
     path = results_folder(copy) / "cells" / TIES / "robustness/provenance.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"checkpoint_sha256": "0" * 64}))
     state = progress_of_robustness(copy, progress_of_cells(copy))[find_cell(copy, TIES)]
-    assert state.state == PENDING and state.reason == "merged again; its robustness is not evaluated since"
+    assert state.state == PENDING and state.reason == "merged again; its robustness was not evaluated since"
 
 
 def test_verify_holds_and_names_a_merged_checkpoint_that_is_another(copy: Study, capsys: Any) -> None:

@@ -477,7 +477,12 @@ def _spoil_gallery(path: Path) -> None:
         ("predictions/mtlesd.npz", _spoil_mask, "rows", "masks of the image .* holds 200; expected 0 to 6"),
         ("predictions/mtlesd.npz", _spoil_confidence, "rows", "confidence of the image .* holds nan"),
         ("robustness/gallery.npz", _spoil_gallery, "side files", "a mask holds 99; expected 0 to 6"),
-        ("robustness/gallery.npz", lambda p: p.write_bytes(b"PK\3\4"), "side files", "gallery.npz: no saved masks"),
+        (
+            "robustness/gallery.npz",
+            lambda p: p.write_bytes(b"PK\3\4"),
+            "side files",
+            "gallery.npz: the saved masks cannot be used",
+        ),
         ("history.csv", lambda p: p.write_text("seconds\n2\n"), "side files", "history.csv: has no column epoch"),
         ("history.csv", lambda p: p.write_bytes(b"\xff\xfe\x00"), "side files", "history.csv"),
         ("provenance.json", lambda p: p.write_text("[" * 100_000), "study", "provenance.json: not JSON"),
