@@ -1,7 +1,7 @@
 """Corrupt endoscopic images at five severities: the nineteen corruptions of the paper, and corruptions that a user adds.
 
-The package takes images and returns corrupted images. It has a command for folders of pictures (`corruptions.command`). It needs
-numpy, OpenCV, numba, scipy and Pillow, and knows no model and no study.
+The package takes images and returns corrupted images. It has a command for folders of images (`corruptions.command`). It needs numpy,
+OpenCV, numba, scipy, Pillow and tqdm, and does not depend on the other packages of this project.
 """
 
 from corruptions.api import backend_of, corrupt, corrupt_pair, corruptions_of, moves_pixels, sweep, sweep_pair

@@ -48,10 +48,11 @@ def corrupt(
         image_id: an id on which the random details depend too; all severities of one image share these details. Without an id they
             depend on the pixels: the same image gets the same smoke, another image gets another smoke.
         profile: "standard", or "authors_code" for what the authors' script does, see `corruptions.authors_code`.
-        backend: "auto", "fast" (this package's own code) or "reference" (imagecorruptions); see `backend_of`.
-        field_of_view: "corrupt", or "keep": the black area around a round view stays unchanged. It makes no difference for an image
-            without such an area, see `corruptions.field_of_view`.
-        parameters: parameters of the corruption: mean_transmission (smoke), coverage (bleeding), direction (gamma_correction).
+        backend: "fast" (this package's own code), "reference" (the library imagecorruptions), or "auto", see `backend_of`.
+        field_of_view: "corrupt" to corrupt the whole image, or "keep" to leave the black area around a round view unchanged. For an
+            image without such an area both give the same result, see `corruptions.field_of_view`.
+        parameters: parameters of the corruption: mean_transmission (smoke), coverage (bleeding), direction (gamma_correction), and
+            those of a corruption of yours.
 
     Returns:
         The corrupted image, uint8 RGB (H, W, 3).
@@ -164,7 +165,8 @@ def _sweep(
     for parameter in parameters:
         if parameter not in accepted:
             if not accepted:
-                raise CorruptionError(f"{name}: unknown parameter {parameter!r}; it has no parameters.")
+                where = f" with the backend {backend!r}" if corruption.parameters else ""
+                raise CorruptionError(f"{name}: unknown parameter {parameter!r}; it has no parameters{where}.")
             raise UnknownNameError("parameter", parameter, accepted, where=f"{name}: ")
     # The id comes from the given image, not from the continued scene below.
     randomness = Randomness(seed, name, partial(id_of_content, image) if image_id is None else image_id)
@@ -273,11 +275,12 @@ def backend_of(name: str, backend: str = "auto", profile: str = "standard") -> s
 
     Args:
         name: the corruption.
-        backend: "auto", "fast" or "reference".
+        backend: "fast", "reference", or "auto" for the backend that the profile needs.
         profile: "standard" or "authors_code".
 
     Returns:
-        "fast" for this package's own code, "reference" for the library imagecorruptions.
+        "fast" for this package's own code, "reference" for the library imagecorruptions. For the profile "authors_code" always
+        "reference".
 
     Raises:
         CorruptionError: if name, backend or profile is unknown, or the backend or the profile does not have the corruption.
@@ -315,7 +318,12 @@ def corruptions_of(profile: str) -> tuple[str, ...]:
 
     Returns:
         The names, in the order of the catalogue.
+
+    Raises:
+        CorruptionError: if the profile is unknown.
     """
+    if profile not in PROFILES:
+        raise UnknownNameError("profile", profile, PROFILES)
     if profile == "authors_code":
         return tuple(name for name in CORRUPTIONS if name in COMMON or name == "gamma_correction")
     return known_corruptions()
@@ -329,5 +337,10 @@ def moves_pixels(name: str) -> bool:
 
     Returns:
         True if it moves pixels.
+
+    Raises:
+        CorruptionError: if the name is unknown.
     """
+    if name not in known():
+        raise UnknownNameError("corruption", name, known_corruptions())
     return describe(name).moves

@@ -1,6 +1,6 @@
-"""The profile `authors_code`: what the script behind the paper's robustness figures does, as far as it is known.
+"""The profile `authors_code` does what the script behind the paper's robustness figures does, as far as it is known.
 
-- Each image is resized to 256x256 (bilinear), corrupted, and resized back. Values are truncated.
+- Each image is resized to 256x256 (bilinear), corrupted, and resized back. Corrupted values are truncated, except for gamma_correction.
 - glass_blur shuffles only the top left 224x224 pixels.
 - elastic_transform is the first version of ImageNet-C (Hendrycks & Dietterich 2019): it tilts the image, then moves pixels. Masks are
   not moved.

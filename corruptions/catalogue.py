@@ -51,14 +51,15 @@ def selected_corruptions(given: Iterable[str]) -> tuple[str, ...]:
     """Return the corruptions that a list selects, each once, in the list's order.
 
     Args:
-        given: names of corruptions, `standard`, or a category. `standard` and the categories stand for the paper's nineteen only; other
-            corruptions must be listed by name, so that a new corruption does not change what an existing list means.
+        given: names of corruptions, `standard`, or a category of the paper's corruptions. `standard` and the categories stand for the
+            paper's nineteen only; other corruptions must be listed by name, so that a new corruption does not change what an existing list
+            means.
 
     Returns:
         The names.
 
     Raises:
-        UnknownNameError: if an entry is neither a corruption nor a category.
+        CorruptionError: if an entry is neither a corruption, nor `standard`, nor a category of the paper's corruptions.
     """
     groups = {STANDARD: STANDARD_CORRUPTIONS, **STANDARD_CATEGORIES}
     selected: dict[str, None] = {}

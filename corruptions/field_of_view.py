@@ -1,4 +1,7 @@
-"""Finds the black area around an endoscope's round view; for corruptions that leave this area black, continues the view into it."""
+"""Finds the black area around an endoscope's round view (the surround), and continues the view into it.
+
+`corruptions.api` uses both if the surround must stay black: blur and movement then bring no black into the view.
+"""
 
 from __future__ import annotations
 

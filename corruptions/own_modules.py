@@ -32,7 +32,7 @@ def add_own_modules(modules: Sequence[str]) -> None:
             sys.path[:] = path
         if is_new and known() == before:
             raise CorruptionError(
-                f'--components {module}: registers no corruption; expected @register_corruption("name", "category") in it.'
+                f'--components {module}: it registers no corruption; expected @register_corruption("name", "category") in it.'
             )
 
 

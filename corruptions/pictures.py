@@ -4,7 +4,7 @@ The format is recognised by the file's bytes, not by its suffix. Libraries silen
 grey of fewer bits to 0..255, and return the first of several images. Here such a file is read correctly, or refused with a description.
 
 - Images are RGB with 8 bits per channel. Grey and palette images become RGB, alpha is dropped. The EXIF orientation is applied, because
-  viewers and annotation tools show the image so.
+  viewers and annotation tools show the image in this orientation.
 - Masks are PNGs whose samples are ids, exactly as stored: the values of one channel (1, 2, 4, 8 or 16 bits, none above 255), or the
   indices of a palette. Alpha is dropped. The channels of an RGB mask must be equal. A mask has no orientation.
 """
@@ -83,8 +83,8 @@ class Header:
         format: PNG, JPEG, BMP, TIFF or WEBP.
         mode: the channels as Pillow names them (RGB, L, P, ...), whatever their depth.
         bits: stored bits per channel, or per index of a palette.
-        width: in pixels, as the image is shown.
-        height: in pixels, as the image is shown.
+        width: in pixels, after the orientation is applied.
+        height: in pixels, after the orientation is applied.
         orientation: 1 to 8 as in EXIF; 1 is upright.
     """
 
@@ -239,7 +239,7 @@ def _opened(path: Path, formats: Sequence[str]) -> Iterator[tuple[ImageFile, Hea
         with stream:
             size = os.fstat(stream.fileno()).st_size
             if size > MAX_BYTES:
-                raise CorruptionError(f"{size:,} bytes; expected a picture of at most {MAX_BYTES:,}.")
+                raise CorruptionError(f"{size:,} bytes; expected an image of at most {MAX_BYTES:,}.")
             start = stream.read(32)
             stream.seek(0)
             picture = Image.open(stream, formats=tuple(formats))
@@ -250,9 +250,9 @@ def _opened(path: Path, formats: Sequence[str]) -> Iterator[tuple[ImageFile, Hea
     except CorruptionError:
         raise
     except Image.UnidentifiedImageError:
-        raise CorruptionError(f"not a readable picture ({_content(start)}). {advice}") from None
+        raise CorruptionError(f"it is not a readable image ({_content(start)}). {advice}") from None
     except Exception as error:  # decoders raise errors of many types
-        raise CorruptionError(f"not a readable picture ({error_text(error)}). {advice}") from None
+        raise CorruptionError(f"it is not a readable image ({error_text(error)}). {advice}") from None
 
 
 def _holds_several(picture: ImageFile) -> bool:
@@ -285,9 +285,9 @@ def _header(picture: ImageFile, start: bytes) -> Header:
     """Return the header of an opened image, after checks of its size."""
     width, height = picture.size
     if width * height > MAX_PIXELS:
-        raise CorruptionError(f"claims {width}x{height} pixels; expected at most {MAX_PIXELS:,} in total.")
+        raise CorruptionError(f"it claims to have {width}x{height} pixels; expected at most {MAX_PIXELS:,} in total.")
     if _holds_several(picture):
-        raise CorruptionError("holds several pictures; expected one. Save each in a file of its own.")
+        raise CorruptionError("it holds several images; expected one. Save each image in a separate file.")
     if picture.format == "JPEG" and picture.info.get("progressive"):
         _check_scans(picture)
     orientation = _orientation(picture)

@@ -20,10 +20,11 @@ class RandomCorruption:
     """A transform that corrupts an image with some probability, by one of several corruptions at one of several severities.
 
     In a worker of torch's DataLoader, each draw also depends on the worker's seed, so two workers, and two epochs, draw different numbers.
-    Two runs draw the same numbers if `seed`, the loader's seed (`torch.manual_seed` or its `generator`) and number of workers agree.
+    Two runs draw the same numbers if `seed`, the loader's seed (`torch.manual_seed` or its `generator`) and its number of workers agree.
 
     Args:
-        corruptions: names, categories of the nineteen, or `standard` for all nineteen.
+        corruptions: names of corruptions, categories, or `standard` for the nineteen corruptions of the paper; see
+            `selected_corruptions`.
         severities: the severities to draw from, 1 to 5.
         probability: the probability that an image is corrupted.
         seed: the seed of all draws.

@@ -1,7 +1,8 @@
 """The sixteen corruptions that this benchmark shares with ImageNet-C, computed by the reference library.
 
-Tests compare this package's own code with them. The library is imagecorruptions-imaug, the maintained build of `imagecorruptions`. It
-draws from numpy's global generator and is not thread-safe, so calls run one at a time, and each restores the generator's state.
+The backend "reference" runs them, and tests compare this package's own code with them. The library is imagecorruptions-imaug, the
+maintained build of `imagecorruptions`. It draws from numpy's global generator and is not thread-safe, so calls run one at a time, and each
+restores the generator's state.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def reference_corrupt(image: Image, name: str, severity: int, key: int) -> Image
 def reference_move(mask: Mask, name: str, severity: int, key: int) -> Mask:
     """Return a mask of ids (H, W), moved as `reference_corrupt` moves an image of its size.
 
-    The area of each id is moved as a separate image. A pixel gets the id with the largest share.
+    The area of each id is moved as a separate image. A pixel gets the id with the largest value there.
     """
     ids = np.unique(mask)
     areas = [np.where(mask == value, 255, 0).astype(np.uint8) for value in ids]

@@ -1,4 +1,4 @@
-"""What a corruption is, and the table of all corruptions by name: the project's, and those of a user's modules."""
+"""Defines `Corruption`, and holds the table of all corruptions by name: the project's, and those that a user's modules register."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ def register_corruption(
     """Register a function (image, severity, prepared, **parameters) -> image as a corruption; see `Corruption`.
 
     Args:
-        name: lower-case letters, digits and _; no other corruption may have it.
+        name: a lower-case letter, then lower-case letters, digits and _, at most 60 characters. No other corruption may have the name,
+            and `standard` and `clean` are not allowed.
         category: an existing or a new category, written in the same way.
         prepare: (image, randomness) -> prepared, called once per image before all severities.
         move: (mask, severity, prepared) -> mask, if the corruption moves pixels.
@@ -97,8 +98,8 @@ def register_corruption(
     for kind, given in (("name", name), ("category", category)):
         if not isinstance(given, str) or not _NAME.fullmatch(given) or given in _RESERVED:
             raise CorruptionError(
-                f"the corruption's {kind} {given!r}; expected lower-case letters, digits and _, starting with a letter, and none of "
-                f"{', '.join(_RESERVED)}."
+                f"the corruption's {kind} {given!r}; expected lower-case letters, digits and _, at most 60, starting with a letter, "
+                f"and none of {', '.join(_RESERVED)}."
             )
 
     def register(apply: Callable[..., Image]) -> Callable[..., Image]:

@@ -44,7 +44,7 @@ _REASONS_AND_REMEDIES = {
     errno.EEXIST: ("exists already and is of another kind than expected", "Move it away, or choose another name."),
     errno.ENOTEMPTY: ("not empty", "If another process is writing there, wait for it and run the same command again."),
     errno.EBUSY: ("in use", "Find the process that uses it, and run the same command again."),
-    errno.ELOOP: ("its symbolic links form a circle", "Check where they lead (ls -l)."),
+    errno.ELOOP: ("its symbolic links form a loop", "Check where they lead (ls -l)."),
     errno.ESTALE: _NOT_RESPONDING,
     errno.ENODEV: _NOT_RESPONDING,
     errno.ENXIO: _NOT_RESPONDING,
@@ -92,7 +92,7 @@ def explained(error: OSError, missing: str = "") -> str:
 
 
 def reader_is_gone(error: OSError) -> bool:
-    """Return whether an error means that standard output is no longer read. If so, drop further output; no message is needed."""
+    """Return whether an error means that standard output is no longer read. If so, further output is dropped, and no message is needed."""
     if isinstance(error, BrokenPipeError):
         _drop_output()
         return True

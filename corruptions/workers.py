@@ -39,6 +39,7 @@ def ordered_results(
 
     Raises:
         WorkerKilledError: if a process was killed.
+        OSError: if there is no shared memory for several processes.
         Exception: any error of the function.
     """
     workers = min(workers, len(items))
@@ -96,7 +97,7 @@ def in_order(
 
 
 class _Pool(ProcessPoolExecutor):
-    """A pool whose processes Ctrl-C never reaches. It starts them when calls are submitted."""
+    """A pool that starts its processes when calls are submitted. The processes never receive Ctrl-C."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         with _no_interrupt():

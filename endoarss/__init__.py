@@ -41,5 +41,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the public names, those that are not imported yet among them."""
+    """Return the public names, including those that are not imported yet."""
     return sorted({*__all__, *_WITH_TORCH, "__version__"})

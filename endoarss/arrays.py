@@ -12,8 +12,10 @@ def to_numpy(values: Any) -> NDArray[Any]:
     """Return values as a NumPy array, without changing a value. A NumPy array is returned unchanged.
 
     Args:
-        values: a NumPy array, a number, a torch tensor on a CPU or a GPU, with or without a gradient, anything else that
-            `numpy.asarray` takes, or a list of these.
+        values: a NumPy array, a number, a torch tensor on any device, anything else that `numpy.asarray` takes, or a list of these.
+
+    Returns:
+        An array of the same shape and type; float32 for bfloat16, which NumPy does not have.
     """
     if isinstance(values, (list, tuple)) and any(hasattr(value, "detach") for value in values):
         return np.stack([to_numpy(value) for value in values])
@@ -25,10 +27,13 @@ def to_numpy(values: Any) -> NDArray[Any]:
 
 
 def to_mask(values: Any) -> NDArray[Any]:
-    """Return a mask of class ids as uint8: integers of another type, and bool, are converted if each value is in 0..255.
+    """Return a mask of class ids as uint8: integers of another type, and bool, are converted if all values are in 0..255.
 
     Args:
-        values: what `to_numpy` takes. A mask with other values is returned with its own type, so that the caller can refuse it.
+        values: the mask, of any kind that `to_numpy` takes.
+
+    Returns:
+        The mask as uint8. A mask with other values or of another type is returned with its own type, so that the caller can refuse it.
     """
     mask = to_numpy(values)
     if mask.dtype == np.uint8:

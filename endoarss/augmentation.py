@@ -36,15 +36,18 @@ class ImageCorruption:
 
 @dataclass(frozen=True)
 class AugmentationSettings:
-    """The strength of each augmentation; with all values at zero images are not changed.
+    """The strength of each augmentation; if all values are 0, images are not changed.
 
     Attributes:
-        flip_horizontal: probability of a horizontal flip.
-        flip_vertical: probability of a vertical flip.
-        rotation: largest rotation in either direction, in degrees.
-        scale: largest relative change of size; the factor is between 1 - scale and 1 + scale.
-        brightness: largest relative change of brightness.
-        contrast: largest relative change of contrast.
+        flip_horizontal: probability of a horizontal flip, 0 to 1.
+        flip_vertical: probability of a vertical flip, 0 to 1.
+        rotation: largest rotation in either direction, in degrees, 0 to 180.
+        scale: largest relative change of size, 0 to 0.9; the factor is between 1 - scale and 1 + scale.
+        brightness: largest relative change of brightness, 0 to 1.
+        contrast: largest relative change of contrast, 0 to 1.
+
+    Raises:
+        SettingsError: if a value is out of its range.
     """
 
     flip_horizontal: float = 0.0
@@ -73,7 +76,7 @@ def corrupt_images(batch: Batch, corruption: ImageCorruption, generator: torch.G
     Args:
         batch: images that no augmentation has changed yet, so that their values are whole numbers.
         corruption: the function that corrupts an image, and the probability.
-        generator: a generator on the CPU. The number of values that are drawn from it does not depend on which images are corrupted.
+        generator: a generator on the CPU. Four numbers per image are drawn from it, whether the image is corrupted or not.
 
     Returns:
         The new batch, on the same device.

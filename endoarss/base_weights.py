@@ -1,7 +1,8 @@
-"""Find the file of frozen weights that a checkpoint was trained on, by its digest, in the folders that the user names.
+"""Find the file of frozen weights that a checkpoint was trained on.
 
 A checkpoint stores only the trained weights; the frozen weights are in a separate file. The header of the checkpoint says where that
-file was, but a header may come from anybody, so the path in it is never opened.
+file was, but a header may come from anybody, so the path in it is never opened. Instead, the folders that the user names and the
+checkpoint's folder are searched for a file with the digest in the header; weights from the hub are taken from its cache.
 """
 
 from __future__ import annotations
@@ -24,22 +25,23 @@ def find_base_weights(settings: BackboneSettings, checkpoint: Path, search_paths
 
     Args:
         settings: the backbone's settings from the checkpoint's header; the source of its weights is "file" or "hub".
-        checkpoint: the checkpoint file; its folder is searched last.
-        search_paths: files and folders that are searched first.
+        checkpoint: the checkpoint file.
+        search_paths: files and folders. With the source "file" they are searched before the checkpoint's folder. With the source "hub" the
+            first file among them is used if the weights are not in the hub's cache; folders are not searched.
 
     Returns:
         The path of the file.
 
     Raises:
-        SettingsError: if none of the files matches; the message lists the folders that were searched and says what to do.
+        SettingsError: if no file matches; the message names the folders or files that were tried, and says what to do.
     """
     if settings.weights.source == "hub":
         cached = _in_hub_cache(settings.model)
         files = [Path(cached)] if cached is not None else [path for path in search_paths if path.is_file()]
         if not files:
             raise SettingsError(
-                f"{checkpoint}: its frozen weights are the hub's weights of {settings.model!r}, which are not on this machine, and loading "
-                "a checkpoint downloads nothing. Download them (timm.create_model(..., pretrained=True)), or name the file: --weights FILE."
+                f"{checkpoint}: its frozen weights are the hub's weights of {settings.model!r}, which are not on this machine. Loading a "
+                "checkpoint downloads nothing. Download them (timm.create_model(..., pretrained=True)), or name the file: --weights FILE."
             )
         return files[0]
     expected_weights = settings.weights
@@ -71,7 +73,7 @@ def project_weights(checkpoint: Path) -> list[Path]:
 
 
 def _candidates(checkpoint: Path, search_paths: Sequence[Path], name: str) -> Iterator[Path]:
-    """Yield the files to try; in each folder the file with the expected name comes first."""
+    """Yield the files to try, at most 100 per folder; in each folder the file with the expected name comes first."""
     for place in [*search_paths, checkpoint.parent]:
         if place.is_dir():
             candidates = (path for path in place.iterdir() if path.suffix in WEIGHTS_SUFFIXES and path.is_file())

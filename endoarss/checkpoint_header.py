@@ -1,6 +1,6 @@
 """The header of a checkpoint, which describes the model and everything that decided its training. Reading it does not import torch.
 
-The file may come from anybody. So every value in it has a type and a bound, and an error names the key of a value that violates them.
+The file may come from anybody. So every value in the header has a type and a bound, and the error about a wrong value names its key.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class CheckpointHeader(BaseModel):
         settings: the settings of the model.
         frozen_sha256: hex SHA-256 of the frozen weights, which the checkpoint does not contain.
         provenance: everything that decided the training, as JSON-like data; this package does not read its keys.
-        components: the model's components that do not belong to this package. Only their names are stored; users import those they trust.
+        components: the model's components that do not belong to this package. Their modules, names and digests are stored, but no code;
+            users import the modules that they trust.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)

@@ -1,6 +1,6 @@
 """Save and load checkpoints: safetensors files with the trained tensors, and a header from which the model can be built again.
 
-Frozen weights are stored only if the model is `standalone`; otherwise they are found by their SHA-256 (`endoarss.base_weights`).
+Frozen weights are stored only if the model is `standalone`; otherwise `endoarss.base_weights` finds their file when the model is loaded.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any
     """Write the checkpoint of a model: all tensors except the frozen weights, with settings and provenance in the header.
 
     Args:
-        model: the model; if it is `standalone`, its frozen weights are written too.
+        model: the model. Its frozen weights are written too if `standalone` was applied to it, now or before an earlier checkpoint.
         path: the file to write.
-        provenance: everything that decided the training, and nothing else (no time, no commit), so that the same training gives the same
-            bytes.
+        provenance: everything that decided the training, as JSON-like data. Without other values, such as the time or the commit, the same
+            training gives the same bytes.
 
     Raises:
-        OSError: if the file cannot be written; it names the file.
+        OSError: if the file cannot be written; the error names the file.
     """
     complete = model.settings.backbone_settings.weights.source == "checkpoint"
     frozen = set() if complete else frozen_names(model)
@@ -107,13 +107,14 @@ def _opened(path: Path) -> Iterator[Any]:
 def load_checkpoint(path: str | Path, weights: Sequence[Path] = (), components: Sequence[str] = ()) -> MultiTaskModel:
     """Build the model of a checkpoint with its trained weights.
 
-    The file may come from anybody: nothing in it is run or imported, the network is not used, and no path in it is opened. Memory for the
-    model is allocated only after the names and shapes of the stored tensors were compared with the model that the header describes.
+    The file may come from anybody: no code in the file is run or imported, the network is not used, and no path in the file is opened.
+    Memory for the model is allocated only after the names and shapes of the stored tensors were compared with the model that the header
+    describes.
 
     Args:
         path: the checkpoint file.
-        weights: files and folders in which to search for the frozen weights by their digest; the checkpoint's folder and the hub's cache
-            are also searched.
+        weights: files and folders that may hold the frozen weights. The checkpoint's folder is also searched, and for weights from the hub,
+            the hub's cache. The SHA-256 of the frozen weights is always compared with the one in the header.
         components: names of your Python modules that register the model's backbone or architecture; they are imported. If the source of a
             component has changed since training, a message on standard error says so.
 
@@ -121,8 +122,9 @@ def load_checkpoint(path: str | Path, weights: Sequence[Path] = (), components: 
         The model, in evaluation mode on the CPU.
 
     Raises:
-        SettingsError: if the file is damaged or not a checkpoint, if the frozen weights are missing or differ from those in training, or if
-            none of the modules registers a component of the model; the message then names the component's module.
+        SettingsError: if the file is missing, damaged or not a checkpoint, if the frozen weights are missing or differ from those in
+            training, if a module of `components` cannot be imported or registers nothing, or if no module registers a component of the
+            model; in the last case the message names the component's module.
     """
     path = Path(path)
     header = read_header(path)

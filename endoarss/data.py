@@ -103,7 +103,7 @@ class Rows:
         self.tensors = tuple(tensor.to(device) for tensor in tensors)
 
     def take(self, indices: RowIndices) -> tuple[Tensor, ...]:
-        """Return the selected rows of each tensor, on the device. If the tensors are there already, this does not wait for the device.
+        """Return the selected rows of each tensor, on the device. If the tensors are on the device already, this does not wait for it.
 
         Args:
             indices: the indices of the rows.
@@ -215,7 +215,7 @@ def to_input(images: NDArray[np.uint8], device: torch.device, normalisation: str
 
 
 def batches(count: int, batch_size: int, drop_last: bool = False) -> Iterator[slice]:
-    """Yield the positions of each batch in a shuffled epoch.
+    """Yield the positions of each batch in the shuffled order of an epoch, as a slice.
 
     A last batch of one image is added to the batch before it, because batch normalisation over a pooled map needs two images.
 

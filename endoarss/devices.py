@@ -68,7 +68,7 @@ def choose_kernels(deterministic: bool) -> None:
     if deterministic != torch.are_deterministic_algorithms_enabled():
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = not deterministic
-    # These kernels have deterministic gradients only if torch is told to raise an error, not a warning, for other operations.
+    # These kernels have deterministic gradients only if torch raises an error for operations that are not deterministic; here it warns.
     for allow in (
         torch.backends.cuda.enable_flash_sdp,
         torch.backends.cuda.enable_mem_efficient_sdp,
@@ -80,7 +80,7 @@ def choose_kernels(deterministic: bool) -> None:
 def compile_model(model: nn.Module, *parts: nn.Module, backend: str = "inductor") -> None:
     """Apply torch.compile to a model in place, and to parts of it that are also called separately.
 
-    Every batch size gets its own graph; an epoch has two batch sizes. Graphs keep the tensors that a second backward pass needs.
+    Every batch size gets its own graph; an epoch has at most two batch sizes. Graphs keep the tensors that a second backward pass needs.
 
     Args:
         model: the model.
@@ -141,7 +141,7 @@ def peak_memory_mib(device: torch.device) -> float:
     """Return the peak memory since the last reset, in MiB.
 
     Args:
-        device: for a GPU, the peak of the memory that torch allocated is returned; for a CPU, that of the whole process.
+        device: for a GPU, the peak of the memory that torch allocated is returned; for a CPU, the peak of the whole process.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20

@@ -29,11 +29,11 @@ class UnknownNameError(SettingsError):
 
 
 class MediaError(ValueError):
-    """A picture, video or array that cannot be predicted; the message names it, where it has a name."""
+    """An image, video or array that cannot be predicted; if it is a file, the message names the file."""
 
 
 class TrainingError(RuntimeError):
-    """A training that cannot continue; the message gives the epoch, step and task."""
+    """A training that cannot continue; the message says in which epoch, and in which step if that is known."""
 
 
 def suggestion(name: str, known: Iterable[str], limit: int = 3) -> str:

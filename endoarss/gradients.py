@@ -33,8 +33,8 @@ class TrainedParameters:
         model: the model.
 
     Attributes:
-        shared: parameters that several tasks use, P values in all.
-        owned: the other parameters by task, in the order of the model's tasks.
+        shared: parameters that several tasks use; they have P values in total.
+        owned: the other parameters, one list per task, in the order of the model's T tasks.
         front_parameters: the shared parameters of the front.
         stream_parameters: the other shared parameters, which the streams use, by name.
     """

@@ -34,7 +34,7 @@ class Epoch:
         """Record a step.
 
         Args:
-            step: losses, weights and gradient products of the step.
+            step: losses, weights and inner products of the gradients.
             images: the number of images in the batch.
 
         Raises:
@@ -56,8 +56,8 @@ class Epoch:
         """Return everything that `row` needs as one tensor on the device, so that it can be read at once.
 
         Returns:
-            float64 (rows, T): one row of losses per step; one row of mean losses and one of mean weights; and, if there are several tasks
-            and gradients were measured, one row of mean gradient norms and T rows of mean cosines between the gradients.
+            float64 (rows, T) for T tasks: one row of losses per step; one row of mean losses and one of mean weights; and, if there are
+            several tasks and gradients were measured, one row of mean gradient norms and T rows of mean cosines between the gradients.
         """
         losses = torch.stack([step.losses for step in self.steps]).double()
         weights = torch.stack([step.weights for step in self.steps]).double()
@@ -74,7 +74,7 @@ class Epoch:
 
         Args:
             learning_rate: the learning rate of the epoch.
-            device: the device that was trained on; its peak memory is recorded.
+            device: the device of the training; its peak memory is recorded.
 
         Returns:
             The values by column name.

@@ -1,10 +1,10 @@
 """Low-rank adapters for several streams, on linear layers (including fused qkv projections) and on convolutions.
 
-The batch of a module with S streams consists of S equally long parts, one per stream. A layer has adapters that all streams share, adapters
-that belong to one stream each, or both. Hu et al. 2021, arXiv:2106.09685; EndoARSS section III-C, equations 2 and 3.
+The batch of a module with S streams consists of S parts of B images, one part per stream. A layer has adapters that all streams share,
+adapters that belong to one stream, or both. Hu et al. 2021, arXiv:2106.09685; EndoARSS section III-C, equations 2 and 3.
 
-A parameter that all streams share can be replaced by S copies, stacked in a new first dimension; stream s then uses copy s. So one backward
-pass gives the gradient of each task with respect to the parameter (see `endoarss.gradients`).
+A parameter that all streams share can be replaced by S copies, stacked in a new first dimension; each stream then uses its own copy. So one
+backward pass gives the gradient of each task with respect to the parameter (see `endoarss.gradients`).
 """
 
 from __future__ import annotations
@@ -46,18 +46,19 @@ class Streams:
 class LoRALinear(nn.Module):
     """A frozen linear layer whose outputs are divided into blocks of equal size, with low-rank updates of some blocks.
 
-    Block j of the output becomes W_j x + b_j + s B_j A_j x; blocks without an adapter do not change by a single bit. A is initialised
-    kaiming-uniform(a = sqrt 5) and B with zeros, so that the output does not change at first.
+    For an input x, block j of the output becomes W_j x + b_j + s B_j A_j x. W_j and b_j are the block's frozen weight and bias. A_j (r, in)
+    and B_j (width, r) are trained; width is the size of a block. Blocks without an adapter do not change by a single bit. A_j is
+    initialised kaiming-uniform(a = sqrt 5) and B_j with zeros, so that the output does not change at first.
 
     With random vectors u (r) and v (width), which are drawn once from [-1, 1] and not trained, B_j A_j becomes diag(v) B_j diag(u) A_j.
     The authors' code trains this form. Its DV-LoRA has a second phase that would train u and v, but that phase never runs.
 
     Args:
         base: the layer; it is frozen.
-        rank: r.
+        rank: r, the rank of an adapter.
         scale: s = alpha / r.
         streams: the number of streams, and which adapters there are.
-        blocks: the numbers of the adapted blocks; (0, 2) of 3 are q and v in a fused qkv projection of timm.
+        blocks: the numbers of the adapted blocks. In a fused qkv projection of timm, which has three blocks, (0, 2) are q and v.
         count: the number of blocks.
         random_vectors: whether each adapter has its own u and v.
     """
@@ -110,7 +111,7 @@ class LoRALinear(nn.Module):
         return [self.owned_a[stream], self.owned_b[stream]] if len(self.owned_a) else []
 
     def _factors(self) -> tuple[Tensor, Tensor]:
-        """Return A (S, blocks, R, in) and B (S, blocks, width, R) of all streams, with shared and owned ranks concatenated."""
+        """Return A (S, blocks, R, in) and B (S, blocks, width, R) of all streams; R is r, or 2 r with both shared and own adapters."""
         down, up = [], []
         if self.shared_a is not None and self.shared_b is not None:
             down.append(_scaled(_per_stream_copies(self.shared_a, self.streams, 3), self.shared_u))
@@ -130,7 +131,7 @@ class LoRALinear(nn.Module):
         return self.scale * b[stream] @ a[stream]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the outputs (S * B, N, out) for inputs (S * B, N, in)."""
+        """Return the outputs (S * B, N, out) for inputs (S * B, N, in) of N tokens."""
         a, b = self._factors()
         width = b.shape[2]
         # One product covers all blocks; for blocks without an adapter B is padded with zeros.
@@ -146,7 +147,7 @@ class LoRALinear(nn.Module):
 
 
 class MergedLinear(nn.Module):
-    """A frozen linear layer with a dense update of some blocks of its outputs, the result of merging several `LoRALinear` layers.
+    """A frozen linear layer with a dense update of some blocks of its outputs. It results from merging several `LoRALinear` layers.
 
     Args:
         base: the layer; it is frozen.
@@ -162,7 +163,7 @@ class MergedLinear(nn.Module):
         self.register_buffer("delta", torch.zeros(len(self.blocks), base.out_features // count, base.in_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the outputs (B, N, out) for inputs (B, N, in); blocks without an update do not change by a single bit."""
+        """Return the outputs (B, N, out) for inputs (B, N, in) of N tokens; blocks without an update do not change by a single bit."""
         rows = list(self.base.weight.chunk(self.count))
         for block, delta in zip(self.blocks, self.delta, strict=True):
             rows[block] = rows[block] + delta
@@ -172,14 +173,17 @@ class MergedLinear(nn.Module):
 class StreamConv2d(nn.Module):
     """A trained convolution that all streams share, with one low-rank update per stream.
 
-    The update is dW = s B A, viewed as (C_out, C_in, k, k), with A of shape (r k, C_in k) and B of shape (C_out k, r k). This is the
-    convolutional form of loralib; the paper does not define TESLA on a ResNet.
+    The update of a k x k kernel is s B A, viewed as (C_out, C_in, k, k), with A of shape (r k, C_in k) and B of shape (C_out k, r k). This
+    is the convolutional form of loralib; the paper does not define TESLA on a ResNet.
 
     Args:
         base: the convolution.
         streams: the number of streams.
         rank: r; 0 means no updates.
         scale: s, the factor of the updates.
+
+    Raises:
+        SettingsError: if the rank is not 0 and the convolution has several groups.
     """
 
     def __init__(self, base: nn.Conv2d, streams: int, rank: int = 0, scale: float = 1.0) -> None:
@@ -243,6 +247,9 @@ class StreamBatchNorm2d(nn.Module):
     Args:
         base: the normalisation whose parameters and running statistics are used.
         streams: the number of streams.
+
+    Raises:
+        SettingsError: if the normalisation has no running statistics or no momentum.
     """
 
     def __init__(self, base: nn.BatchNorm2d, streams: int) -> None:

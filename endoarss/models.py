@@ -42,6 +42,9 @@ class MultiTaskModel(nn.Module, ABC):
         trained: whether models of this architecture are trained. A merged model is not trained.
         DEFAULTS: the defaults of the architecture's settings, by name.
         BOUNDS: the bounds of these settings, see `endoarss.components.bounds`.
+
+    Raises:
+        SettingsError: if a setting of the architecture is unknown or not allowed, or the backbone cannot be built.
     """
 
     external: tuple[ExternalComponent, ...] = ()
@@ -121,7 +124,7 @@ class MultiTaskModel(nn.Module, ABC):
         return {}
 
     def forward(self, images: Tensor, stacked: Tensor | None = None) -> dict[str, Tensor]:
-        """Return the logits of each task: activity (B, K), segmentation (B, classes, H, W).
+        """Return the logits of each task: (B, K) for K activities, (B, C, H, W) for C segmentation classes.
 
         Args:
             images: the normalised images (B, 3, H, W).
@@ -139,7 +142,7 @@ class MultiTaskModel(nn.Module, ABC):
         return outputs
 
     def front(self, images: Tensor) -> Tensor:
-        """Return the output of the backbone's front, (B, 3, h, w), for images that are resized to the backbone's input size.
+        """Return the output of the backbone's front, (B, 3, h, w). If `network_size` is set, the images are first resized to it.
 
         Args:
             images: the normalised images (B, 3, H, W).
@@ -203,11 +206,12 @@ def build_model(settings: ModelSettings) -> MultiTaskModel:
         settings: the settings of the model.
 
     Returns:
-        The model, with pretrained weights if the settings name some.
+        The model, in training mode, with pretrained weights if the settings name some.
 
     Raises:
         UnknownNameError: if the backbone or the architecture is not registered.
-        SettingsError: if backbone and architecture cannot be combined, or the weights cannot be loaded.
+        SettingsError: if a setting is unknown or not allowed, the weights cannot be loaded, backbone and architecture cannot be combined,
+            or the tasks share no trained parameter.
     """
     make: Any = BACKBONES.get(settings.backbone)
     architecture: type[MultiTaskModel] = ARCHITECTURES.get(settings.architecture)
@@ -227,7 +231,7 @@ def build_model(settings: ModelSettings) -> MultiTaskModel:
 
 
 def check_streams(settings: ModelSettings, backbone: Backbone, streams: Streams) -> None:
-    """Raise an error if a backbone does not provide the streams of an architecture. Otherwise another architecture would be trained.
+    """Raise an error if a backbone does not provide the streams of an architecture; it would silently train another architecture.
 
     Args:
         settings: the settings with the names of backbone and architecture.

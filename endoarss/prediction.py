@@ -18,7 +18,7 @@ class Predictions:
     """Predictions for N images; None for a task that the model does not solve.
 
     Attributes:
-        activity: float32 (N, K), probabilities that sum to 1.
+        activity: float32 (N, K), the probabilities of the K activities, which sum to 1 for each image.
         masks: uint8 (N, S, S), class ids.
     """
 
@@ -29,7 +29,17 @@ class Predictions:
 def predict(
     model: MultiTaskModel, images: NDArray[np.uint8], device: torch.device, batch_size: int = 32
 ) -> Predictions:
-    """Run a model, in evaluation mode, over uint8 RGB images (N, S, S, 3)."""
+    """Predict images with a model.
+
+    Args:
+        model: the model. It is moved to the device and put into evaluation mode.
+        images: uint8 RGB (N, S, S, 3); S is the model's input size in pixels.
+        device: the device to predict on.
+        batch_size: the largest number of images that the model gets at once.
+
+    Returns:
+        The predictions, in the order of the images.
+    """
     return predict_ready(model.to(device).eval(), images, device, batch_size)
 
 
@@ -37,7 +47,10 @@ def predict(
 def predict_ready(
     model: MultiTaskModel, images: NDArray[np.uint8], device: torch.device, batch_size: int = 32
 ) -> Predictions:
-    """Run a model that is already on the device and in evaluation mode. For few images, setting both takes as long as the model."""
+    """Predict images with a model that is already on the device and in evaluation mode; see `predict` for the arguments.
+
+    For few images, moving the model and changing its mode takes as long as the prediction.
+    """
     activity: list[NDArray[np.float32]] = []
     masks: list[NDArray[np.uint8]] = []
     for start in range(0, len(images), batch_size):

@@ -47,15 +47,15 @@ class Registry:
         """Return a decorator that registers a component.
 
         Args:
-            name: the name of the component: lower-case letters, digits and `_`.
+            name: the name of the component: a lower-case letter, then lower-case letters, digits and `_`, at most 60 characters.
 
         Raises:
             SettingsError: if the name is not allowed or already used.
         """
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise SettingsError(
-                f"the {self.kind} name {shown(name)} is not allowed; expected lower-case letters, digits and _, in quotes: "
-                f'@register_{self.kind}("my_{self.kind}").'
+                f"the {self.kind} name {shown(name)} is not allowed; expected lower-case letters, digits and _, at most 60, starting with "
+                f'a letter, in quotes: @register_{self.kind}("my_{self.kind}").'
             )
 
         def add(component: Component) -> Component:
@@ -111,14 +111,20 @@ class Registry:
 
         Args:
             name: the name of the component.
+
+        Raises:
+            UnknownNameError, SettingsError: as `describe`.
         """
         return dict(self.describe(name).defaults)
 
     def bounds(self, name: str) -> dict[str, Bound]:
-        """Return the bounds of those settings of a component that have one: its class's `BOUNDS`.
+        """Return the bounds of a component's settings, its class's `BOUNDS`. Settings without a bound are not included.
 
         Args:
             name: the name of the component.
+
+        Raises:
+            UnknownNameError, SettingsError: as `describe`.
         """
         return dict(self.describe(name).bounds)
 

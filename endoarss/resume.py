@@ -1,7 +1,7 @@
-"""Save the states of a training, so that it can continue after an interruption: one safetensors file per state, of which two are kept.
+"""Save the states of a training, so that it can continue after an interruption. Each state is a safetensors file; the last two are kept.
 
-A file is written under a temporary name and renamed, in a separate thread, while the next epoch runs. It contains a digest of its tensors.
-A file that a crash left incomplete is recognised by the digest, and the file before it is used.
+A separate thread writes the file under a temporary name and renames it, while the next epoch runs. The file contains a digest of the state.
+A file that a crash left incomplete is detected and deleted, and the file before it is used.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class ResumeFolder:
             epochs_done: the number of completed epochs, which names the file.
 
         Raises:
-            OSError: if the state before it could not be written; it names the file.
+            OSError: if the state before it could not be written; the error names the file.
         """
         self.wait()
         self._writing = self._writer.submit(self._write, state, epochs_done)
@@ -111,7 +111,11 @@ class ResumeFolder:
             old.unlink()
 
     def wait(self) -> None:
-        """Wait until the last state given to `save` is on the disk."""
+        """Wait until the last state that was passed to `save` is on the disk.
+
+        Raises:
+            OSError: if the state could not be written; the error names the file.
+        """
         if self._writing is not None:
             writing, self._writing = self._writing, None
             writing.result()

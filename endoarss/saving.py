@@ -23,7 +23,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[st
         metadata: texts for the header of the file.
 
     Raises:
-        OSError: if the file cannot be written; it names the file.
+        OSError: if the file cannot be written; the error names the file.
     """
     try:
         save_file(dict(tensors), path, metadata=None if metadata is None else dict(metadata))

@@ -80,8 +80,8 @@ class LoRASettings:
     """Settings of the low-rank adapters in a ViT's blocks.
 
     Attributes:
-        rank: r.
-        alpha: the numerator of the scale alpha / r; 0 means alpha = rank.
+        rank: r, the rank of an adapter.
+        alpha: the numerator of the scale alpha / r; 0 means alpha = r, so that the scale is 1.
         targets: the layers that have adapters, from `LORA_TARGETS`.
         random_vectors: whether to use the variant of the authors' code, see `lora.LoRALinear`.
     """
@@ -193,6 +193,9 @@ class ModelSettings:
         normalisation: "imagenet", or "none" for values from 0 to 1.
         align_corners: whether bilinear resizing maps corner pixels onto corner pixels. It applies to images that are resized to
             network_size and to logits that are resized to input_size.
+
+    Raises:
+        SettingsError: if the normalisation is unknown. Only `from_dict` checks types and bounds.
     """
 
     __pydantic_config__ = _FROM_FILE
@@ -229,7 +232,7 @@ class ModelSettings:
 
     @staticmethod
     def from_dict(data: Any) -> ModelSettings:
-        """Return the settings that `to_dict` converted to data; lists are accepted for tuples.
+        """Return settings from the data that `to_dict` returned; lists are accepted for tuples.
 
         Args:
             data: JSON-like data from any source; types, bounds and key names are checked.

@@ -16,7 +16,7 @@ def unfold_patches(x: Tensor, patch: int) -> Tensor:
     """Unfold an image into patches (section III-B1).
 
     Args:
-        x: (B, d, H, W).
+        x: an image with d channels (B, d, H, W).
         patch: side of the patches in pixels.
 
     Returns:
@@ -32,10 +32,10 @@ def fold_patches(x: Tensor, patch: int, height: int, breadth: int) -> Tensor:
     """Fold patches into an image, the inverse of `unfold_patches` (section III-B3).
 
     Args:
-        x: (B, P, N, d).
+        x: (B, P, N, d), from `unfold_patches`.
         patch: side of the patches in pixels.
-        height: H.
-        breadth: W.
+        height: H, the height of the image in pixels.
+        breadth: W, the width of the image in pixels.
 
     Returns:
         (B, d, H, W).
@@ -81,7 +81,7 @@ class SpatiallyAwareMultiScaleAttention(nn.Module):
     Args:
         width: d, the number of channels that the image is projected to. The cost is linear in it.
         patch: side of the unfolded patches in pixels.
-        kernel: side n of the n x n convolutions.
+        kernel: side of the kernels of the first and the last convolution.
         residual: if false, the output is SMA(x) alone, as in the authors' code.
     """
 
@@ -96,7 +96,11 @@ class SpatiallyAwareMultiScaleAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1)) if residual else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the attended image, of the same shape (B, 3, H, W); H and W must be multiples of the patch."""
+        """Return the attended image, of the same shape (B, 3, H, W).
+
+        Raises:
+            SettingsError: if H or W is not a multiple of the patch.
+        """
         height, breadth = x.shape[-2:]
         if height % self.patch or breadth % self.patch:
             raise SettingsError(

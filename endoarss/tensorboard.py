@@ -24,8 +24,8 @@ def event_writer(folder: Path) -> Callable[[dict[str, float]], None]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise SettingsError(
-            "training.tensorboard: TensorBoard is not installed. It belongs to the extra `tensorboard`: "
-            "pip install 'endoarss[tensorboard]', or make setup, which installs everything. Or set the key to false: "
+            "training.tensorboard: TensorBoard is not installed. Install the extra `tensorboard`: "
+            "pip install 'endoarss[tensorboard]', or make setup, which installs everything. Or set the key to false; "
             "history.csv holds the same numbers."
         ) from None
     writer = SummaryWriter(str(folder))
@@ -36,7 +36,7 @@ def event_writer(folder: Path) -> Callable[[dict[str, float]], None]:
                 if name != "epoch":
                     writer.add_scalar(name, value, int(row["epoch"]))
             writer.flush()
-        except OSError as error:  # raised by a thread that does not know the name of its file
+        except OSError as error:  # TensorBoard's thread raises it without the name of the file
             error.filename = error.filename or str(folder)
             raise
 

@@ -42,7 +42,7 @@ class TrainingSettings:
         weighting: the registered name of the weighting.
         weighting_settings: the settings of the weighting.
         seed: the seed of the order of the images, the augmentation and the weighting.
-        decay_every: the learning rate is multiplied by `decay_factor` each time after this number of epochs; 0 means never.
+        decay_every: the learning rate is multiplied by `decay_factor` once every `decay_every` epochs; 0 means never.
         decay_factor: the factor, see `decay_every`.
         weight_decay: Adam's weight decay, which is added to the gradient.
         drop_last: whether to leave out the last batch of an epoch if it is smaller than the others.
@@ -101,7 +101,8 @@ def make_weighting(settings: TrainingSettings, tasks: tuple[str, ...]) -> Weight
 
     Raises:
         UnknownNameError: if no weighting of that name is registered.
-        SettingsError: if the weighting does not accept its settings, or has tensors with `requires_grad` that nothing trains.
+        SettingsError: if the weighting does not accept its settings, is neither a `LossWeighting` nor a `GradientWeighting`, or has tensors
+            with `requires_grad` that nothing trains.
     """
     make = WEIGHTINGS.get(settings.weighting)
     check_settings("weightings", settings.weighting, settings.weighting_settings)
@@ -125,7 +126,7 @@ def task_losses(
     """Return the cross-entropy of each task: the mean over images for the activity, the mean over pixels with a class for the segmentation.
 
     Args:
-        outputs: logits by task: (B, K) for the activity, (B, C, S, S) for the segmentation.
+        outputs: logits by task: (B, K) for K activities, (B, C, S, S) for C segmentation classes.
         masks: int64 (B, S, S), class ids or `IGNORED`.
         activities: int64 (B,), or None.
         ignores: whether masks may contain ignored pixels. If so, the segmentation loss of a batch without other pixels is 0.
@@ -174,19 +175,19 @@ def train(
         label: the name of the training in the progress bar and in errors.
         validate: a function that returns the model's score; it is called every `validate_every` epochs and after the last epoch.
         choose: whether the model ends with the parameters of the epoch that scored highest (the earliest of several), or of the last epoch.
-        resume: the folder of saved states, or None. An interrupted training continues from the last state; on a CPU its result has the same
-            bits as without the interruption.
+        resume: the folder of saved states, or None. An interrupted training continues from the last state, on a CPU with the same bits.
         observe: a function that is called with each row of the history when its epoch is complete.
 
     Returns:
-        One row per epoch, with the columns epoch, seconds, images_per_second, memory_mib and learning_rate; loss, weight and gradient_norm
-        per task; the cosine of each pair of tasks; the measures of the architecture; and validation. Norms and cosines are those of the
-        raw losses' gradients with respect to the shared parameters. If the weighting works on gradients, they are means over all steps of
-        the epoch; otherwise they are the values of its first step.
+        One row per epoch, with the columns epoch, seconds, images_per_second, memory_mib and learning_rate; loss and weight per task; with
+        several tasks, gradient_norm per task and the cosine of each pair of tasks; the measures of the architecture; and validation in the
+        epochs that were validated. Norms and cosines belong to the gradients of the raw losses with respect to the shared parameters. If
+        the weighting works on gradients, they are means over all steps of the epoch; otherwise they are the values of its first step.
 
     Raises:
-        TrainingError: if a loss is not finite, or memory runs out.
-        SettingsError: if there are too few images.
+        TrainingError: if a loss or a trained parameter is not finite, or memory runs out.
+        SettingsError: if there are too few images, or the weighting cannot be used.
+        OSError: if a state cannot be saved.
     """
     _check_enough(len(data), settings)
     with memory_explained(label, device, _settings_that_reduce_memory(model, settings)) as where:

@@ -1,10 +1,12 @@
-"""Representation Surgery in the setting of its paper: classifiers of three image sets, fine-tuned in full from one base, merged.
+"""Merge three image classifiers and apply Representation Surgery, as in its paper.
 
-Everything is generated: no data, no weights, about a minute on one core. Run it:
+The classifiers are fine-tuned in full from one base, each on its own image set. The script generates all images and needs no weights. It
+takes about a minute on one core:
 
     python examples/merge_classifiers.py
 
-It shows what the library asks of models that are not this package's: state dicts, and a way to run a model with one.
+The example shows what the library needs from models of other packages: their state dicts, and a function that runs a model with a state
+dict.
 """
 
 from __future__ import annotations
@@ -32,17 +34,29 @@ SIDE, CHANNELS = 24, 48
 
 @dataclass(frozen=True)
 class ImageSet:
-    """images: float32 (N, 3, SIDE, SIDE). labels: int64 (N,)."""
+    """N labelled images of one task.
+
+    Attributes:
+        images: float32 (N, 3, SIDE, SIDE).
+        labels: int64 (N,), 0 to 3.
+    """
 
     images: Tensor
     labels: Tensor
 
 
 def scenes(count: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-    """Pictures with a shape, in a colour, on stripes: (N, 3, SIDE, SIDE), and of each picture the number of its shape, colour, and the
-    direction of its stripes."""
+    """Draw images of a coloured shape on stripes.
+
+    Args:
+        count: N, the number of images.
+        generator: draws the random numbers.
+
+    Returns:
+        The images, float32 (N, 3, SIDE, SIDE), and the labels by task, int64 (N,): the shape, its colour, and the direction of the stripes.
+    """
     ys, xs = torch.meshgrid(torch.linspace(-1, 1, SIDE), torch.linspace(-1, 1, SIDE), indexing="ij")
-    told = {name: torch.randint(0, 4, (count,), generator=generator) for name in ("shape", "colour", "stripes")}
+    labels = {name: torch.randint(0, 4, (count,), generator=generator) for name in ("shape", "colour", "stripes")}
     shift = 0.5 * torch.rand(count, 2, 1, 1, generator=generator) - 0.25
     size = 0.35 + 0.25 * torch.rand(count, 1, 1, generator=generator)
     x, y = xs - shift[:, 0], ys - shift[:, 1]
@@ -55,28 +69,33 @@ def scenes(count: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Te
         ],
         dim=1,
     )
-    mask = inside[torch.arange(count), told["shape"]][:, None].float()
+    mask = inside[torch.arange(count), labels["shape"]][:, None].float()
     palette = torch.tensor([[0.9, 0.2, 0.2], [0.2, 0.8, 0.3], [0.2, 0.3, 0.9], [0.9, 0.8, 0.2]])
-    colour = palette[told["colour"]][..., None, None]
-    angle = math.pi / 4 * told["stripes"][:, None, None]
+    colour = palette[labels["colour"]][..., None, None]
+    angle = math.pi / 4 * labels["stripes"][:, None, None]
     phase = 6.3 * torch.rand(count, 1, 1, generator=generator)
     waves = 0.5 + 0.3 * torch.sin(9 * (xs * angle.cos() + ys * angle.sin()) + phase)
-    pictures = mask * colour + (1 - mask) * waves[:, None]
-    return pictures + 0.15 * torch.randn(pictures.shape, generator=generator), told
+    images = mask * colour + (1 - mask) * waves[:, None]
+    return images + 0.15 * torch.randn(images.shape, generator=generator), labels
 
 
 def image_sets(count: int, seed: int) -> dict[str, ImageSet]:
-    """A set for each of three tasks, of other pictures each."""
+    """Return a separate image set for each of the three tasks.
+
+    Args:
+        count: the number of images per set.
+        seed: the seed of the images.
+    """
     generator = torch.Generator().manual_seed(seed)
     found = {}
     for task in ("shape", "colour", "stripes"):
-        pictures, told = scenes(count, generator)
-        found[task] = ImageSet(pictures, told[task])
+        images, labels = scenes(count, generator)
+        found[task] = ImageSet(images, labels[task])
     return found
 
 
 def make_encoder() -> nn.Module:
-    """Pictures (N, 3, SIDE, SIDE) to representations (N, CHANNELS)."""
+    """Return an untrained network that computes representations (N, CHANNELS) of images (N, 3, SIDE, SIDE)."""
     layers: list[nn.Module] = []
     for before, after in ((3, 24), (24, CHANNELS), (CHANNELS, CHANNELS)):
         layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(4, after), nn.GELU()]
@@ -84,21 +103,35 @@ def make_encoder() -> nn.Module:
 
 
 def train(encoder: nn.Module, heads: Sequence[nn.Module], sets: Sequence[ImageSet], steps: int, rate: float) -> None:
-    """Adam on cross-entropy, all parameters; several sets take turns in one step."""
+    """Train all parameters of an encoder and its heads with Adam on the cross-entropy.
+
+    Args:
+        encoder: the network that computes representations.
+        heads: one head per image set.
+        sets: the image sets; each step uses a batch of every set.
+        steps: the number of steps.
+        rate: Adam's learning rate.
+    """
     parameters = [*encoder.parameters(), *(p for head in heads for p in head.parameters())]
     optimizer = torch.optim.Adam(parameters, lr=rate)
     orders = [Batches(len(one.images), 64, seed) for seed, one in enumerate(sets)]
     for step in range(steps):
         optimizer.zero_grad()
         for head, one, order in zip(heads, sets, orders, strict=True):
-            chosen = order[step]
-            F.cross_entropy(head(encoder(one.images[chosen])), one.labels[chosen]).backward()
+            batch = order[step]
+            F.cross_entropy(head(encoder(one.images[batch])), one.labels[batch]).backward()
         optimizer.step()
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one model makes of the three test sets: accuracy in percent, and the bias, mean L1, of its representations."""
+    """The results of one model on the three test sets.
+
+    Attributes:
+        name: the name of the model.
+        accuracy: the accuracy in percent, by task.
+        bias: the mean L1 distance of its representations from those of the individual models.
+    """
 
     name: str
     accuracy: dict[str, float]
@@ -106,20 +139,25 @@ class Row:
 
     @property
     def mean(self) -> float:
-        """Of the accuracies."""
+        """Return the mean of the accuracies."""
         return sum(self.accuracy.values()) / len(self.accuracy)
 
 
 def merge_three(images: int = 1200, steps: int = 250, iterations: int = 500) -> list[Row]:
-    """Train three classifiers from one base, merge them in every way, apply_surgery, and score everything.
+    """Train three classifiers from one base, merge them with every merger, apply Surgery, and score all models.
 
     Args:
-        images: of each training set. steps: of a training, at half its length. iterations: of AdaMerging and Surgery.
+        images: the number of images per training set.
+        steps: a fine-tuning has twice this number of steps, the training of the base half of it.
+        iterations: the number of iterations of AdaMerging and of Surgery.
+
+    Returns:
+        One row for the individual models, and two rows per merger: without and with Surgery.
     """
     torch.manual_seed(0)
     training, validation, test = (image_sets(count, seed) for count, seed in ((images, 1), (300, 2), (600, 3)))
     tasks = list(training)
-    # The base: what fine-tuning starts from saw a little of everything, as pretrained models did.
+    # Fine-tuning starts from a base that was briefly trained on all tasks, as pretrained models are.
     base = make_encoder()
     train(base, [nn.Linear(CHANNELS, 4) for _ in tasks], list(image_sets(images, 4).values()), steps // 2, 2e-3)
     start = {name: t.clone() for name, t in base.state_dict().items()}
@@ -131,8 +169,8 @@ def merge_three(images: int = 1200, steps: int = 250, iterations: int = 500) -> 
         train(encoders[task], [heads[task]], [training[task]], 2 * steps, 3e-3)
     vectors = [task_vector(dict(encoders[task].state_dict()), start) for task in tasks]
 
-    def encode(vector: TaskVector, pictures: Tensor) -> Tensor:
-        found: Tensor = functional_call(base, add_to_base(start, vector), (pictures,))
+    def encode(vector: TaskVector, inputs: Tensor) -> Tensor:
+        found: Tensor = functional_call(base, add_to_base(start, vector), (inputs,))
         return found
 
     def accuracy(task: str, z: Tensor, part: dict[str, ImageSet]) -> float:
@@ -172,11 +210,13 @@ def merge_three(images: int = 1200, steps: int = 250, iterations: int = 500) -> 
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table of all models."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     rows = merge_three()
-    print("Generated pictures; accuracy in percent, bias as mean L1 of representations of test images\n")
+    print(
+        "Accuracy in percent on generated test images; bias: mean L1 distance from the representations of the individual models\n"
+    )
     print(f"{'':30}{''.join(f'{task:>10}' for task in rows[0].accuracy)}{'mean':>10}{'bias':>10}")
     for one in rows:
         print(

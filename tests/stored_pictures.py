@@ -131,7 +131,7 @@ def exif_jpeg(orientation: int) -> Kind:
 
 
 SIXTEEN = r"of 16 bits per channel; expected"
-TWO = "holds several pictures; expected one"
+TWO = "it holds several images; expected one"
 
 KINDS: dict[str, Kind] = {
     "grey8": Kind(lambda m: png_of(m, 8, GREY), same, repeated),
@@ -234,9 +234,7 @@ MORE: dict[str, Kind] = {
     ),
     "webp_two": Kind(lambda m: frames_of(m, "WEBP"), TWO, TWO, ".webp"),
     "bmp": Kind(lambda m: saved(Image.fromarray(shades(m)), "BMP"), "a BMP", shades, ".bmp"),
-    "gif": Kind(
-        lambda m: frames_of(m, "GIF"), r"not a readable picture \(a GIF\)", r"not a readable picture \(a GIF\)"
-    ),
+    "gif": Kind(lambda m: frames_of(m, "GIF"), r"not a readable image \(a GIF\)", r"not a readable image \(a GIF\)"),
 }
 LOSSY = {"exif3", "exif6", "jpeg_named_png"}
 TOLERANCE = 12  # grey levels that JPEG may change at its best quality

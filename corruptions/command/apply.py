@@ -1,7 +1,8 @@
 """Corrupts a folder of images and their masks, with several corruptions at several severities.
 
-It writes OUT/<corruption>/<severity>/images/<path>.png and .../masks/<path>.png, the uncorrupted files in OUT/clean/0, and the
-settings in OUT/corruptions.json. A file is written under a temporary name and then renamed, so an interrupted run can continue.
+The command `corruptions apply` writes the results to OUT/<corruption>/<severity>/images/<path>.png and .../masks/<path>.png, the
+uncorrupted files to OUT/clean/0, and the settings to OUT/corruptions.json. A file is written under a temporary name and then renamed, so an
+interrupted run can continue.
 """
 
 from __future__ import annotations
@@ -197,21 +198,23 @@ def _check_folders(source: Path, out: Path, masks: Path | None) -> None:
     """Refuse folders that do not exist, and an OUT that overlaps IN or the masks."""
     for kind, folder in (("IN", source), ("--masks", masks)):
         if folder is not None and not folder.is_dir():
-            raise CorruptionError(f"{kind} {folder}: {'not a folder' if folder.exists() else 'no such folder'}.")
+            raise CorruptionError(
+                f"{kind} {folder}: {'it is not a folder' if folder.exists() else 'there is no such folder'}."
+            )
     if out.exists() and not out.is_dir():
-        raise CorruptionError(f"OUT {out}: is a file; expected a folder, or a path that does not exist.")
+        raise CorruptionError(f"OUT {out}: it is a file; expected a folder, or a path that does not exist.")
     real_out = out.resolve()
     for kind, folder in (("IN", source), ("--masks", masks)):
         if folder is None:
             continue
         if folder.resolve().is_relative_to(real_out):
-            raise CorruptionError(f"OUT {out}: is {kind} {folder}, or contains it. Choose a separate folder.")
+            raise CorruptionError(f"OUT {out}: it is {kind} {folder}, or contains it. Choose a separate folder.")
         # A link below IN may lead to OUT; the run would then read its own results.
         for inner, _, _ in walk(folder):
             real = inner.resolve()
             if real_out.is_relative_to(real) or real.is_relative_to(real_out):
                 raise CorruptionError(
-                    f"OUT {out}: lies in {kind} {folder}, or is linked from it. Choose a separate folder."
+                    f"OUT {out}: it lies in {kind} {folder}, or is linked from it. Choose a separate folder."
                 )
 
 
@@ -221,7 +224,7 @@ def _mask_of(masks: Path, picture: Picture) -> Path:
 
 
 def _recorded_settings(settings: Settings, with_masks: bool) -> dict[str, Any]:
-    """Return everything on which the images depend, for corruptions.json. A later run into the same folder must agree with it."""
+    """Return everything on which the images depend, for corruptions.json. A later run into the same folder must have the same values."""
     optional = {"field_of_view": settings.field_of_view, "components": sources_sha256(settings.components)}
     defaults = {"field_of_view": CORRUPT, "components": {}}
     given = {key: value for key, value in json.loads(json.dumps(asdict(settings))).items() if key not in optional}
@@ -250,7 +253,7 @@ def _check_earlier(out: Path, recorded: Mapping[str, Any], pictures: Sequence[Pi
         other_files = sorted(path.name for path in out.glob("*") if not path.name.startswith("."))
         if other_files:
             raise CorruptionError(
-                f"OUT {out}: holds {other_files[0]}, but no {SETTINGS_FILE}, so no earlier run wrote it. "
+                f"OUT {out}: it holds {other_files[0]}, but no {SETTINGS_FILE}, so no earlier run wrote it. "
                 "Choose a new or empty folder."
             )
         return
@@ -260,7 +263,7 @@ def _check_earlier(out: Path, recorded: Mapping[str, Any], pictures: Sequence[Pi
         earlier = {key: earlier[key] for key in recorded}
     except (OSError, ValueError, KeyError, TypeError):
         raise CorruptionError(
-            f"{out / SETTINGS_FILE}: not written by this command, or damaged. Choose another folder."
+            f"{out / SETTINGS_FILE}: it was not written by this command, or is damaged. Choose another folder."
         ) from None
     changed = [
         f"{key} was {_setting_text(earlier[key])}, is {_setting_text(recorded[key])}"
@@ -269,7 +272,7 @@ def _check_earlier(out: Path, recorded: Mapping[str, Any], pictures: Sequence[Pi
     ]
     if changed:
         raise CorruptionError(
-            f"OUT {out}: was started with other settings: {'; '.join(changed)}. Choose another folder, or the same settings."
+            f"OUT {out}: it was started with other settings: {'; '.join(changed)}. Choose another folder, or the same settings."
         )
     images = _folder(out, *CLEAN) / "images"
     if images.is_dir():
@@ -277,7 +280,7 @@ def _check_earlier(out: Path, recorded: Mapping[str, Any], pictures: Sequence[Pi
         gone = sorted(saved - {picture.image_id for picture in pictures})
         if gone:
             raise CorruptionError(
-                f"OUT {out}: holds results of {len(gone)} images that are not in IN, such as {gone[0]}. "
+                f"OUT {out}: it holds results of {len(gone)} images that are not in IN, such as {gone[0]}. "
                 "Choose another folder."
             )
 
@@ -358,7 +361,7 @@ def _run(job: _Job, pictures: Sequence[Picture], workers: int, outcome: Outcome)
     work = partial(_corrupt_picture, job)
     with (
         closing(ordered_results(work, pictures, workers)) as results,
-        tqdm(total=len(pictures), desc="corrupt", unit="picture", mininterval=0.5) as progress,
+        tqdm(total=len(pictures), desc="corrupt", unit="image", mininterval=0.5) as progress,
     ):
         for result in results:
             outcome.finished += 1

@@ -180,7 +180,7 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 
 def _names(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """Return the corruptions that the options name, or all that profile and backend have. Print the corruptions that they do not have."""
+    """Return the corruptions that the options name. Without names, return those that profile and backend have, and print the others."""
     known = known_corruptions()
     if arguments.corruption:
         entries = [name.strip() for text in arguments.corruption for name in text.split(",") if name.strip()]

@@ -46,7 +46,9 @@ def find_pictures(folder: Path) -> list[Picture]:
             if not name.startswith(".") and path.suffix.lower() in SUFFIXES:
                 pictures.append(Picture(path, path.relative_to(folder).with_suffix("").as_posix()))
     if not pictures:
-        raise CorruptionError(f"{folder}: no image in this folder; expected files that end in {', '.join(SUFFIXES)}.")
+        raise CorruptionError(
+            f"{folder}: there is no image in this folder; expected files that end in {', '.join(SUFFIXES)}."
+        )
     # Some file systems do not distinguish A from a.
     count = Counter(picture.image_id.casefold() for picture in pictures)
     clashing = [picture for picture in pictures if count[picture.image_id.casefold()] > 1]
@@ -85,15 +87,15 @@ def listed_pictures(pictures: Sequence[Picture], listing: Path, folder: Path) ->
         with open_regular(listing) as stream:
             lines = stream.read().decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise CorruptionError(f"{listing}: not a readable text file ({error_text(error)}).") from None
+        raise CorruptionError(f"{listing}: it is not a readable text file ({error_text(error)}).") from None
     listed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     known = {name: picture for picture in pictures for name in _names(picture, folder)}
     unknown = [name for name in listed if name not in known]
     if unknown:
-        raise CorruptionError(f"{listing}: {_shortened(unknown)}: no such image below {folder}.")
+        raise CorruptionError(f"{listing}: it lists {_shortened(unknown)}; expected images below {folder}.")
     selected = {known[name].image_id: known[name] for name in listed}
     if not selected:
-        raise CorruptionError(f"{listing}: lists no image; expected one per line, such as {pictures[0].image_id}.")
+        raise CorruptionError(f"{listing}: it lists no image; expected one per line, such as {pictures[0].image_id}.")
     return [selected[image_id] for image_id in sorted(selected)]
 
 
@@ -113,7 +115,7 @@ def encode_png(pixels: Pixels) -> bytes:
     # Run-length coding compresses noise and gradients as well as zlib's search for matches, in half the time.
     succeeded, encoded = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE])
     if not succeeded:
-        raise CorruptionError(f"cannot be encoded as PNG (shape {pixels.shape}, type {pixels.dtype}).")
+        raise CorruptionError(f"its result cannot be encoded as PNG (shape {pixels.shape}, type {pixels.dtype}).")
     return encoded.tobytes()
 
 

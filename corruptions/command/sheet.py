@@ -74,7 +74,7 @@ def _check(path: Path, out: Path, tile: int, working_size: int) -> None:
     if out.suffix.lower() != ".png":
         raise CorruptionError(f"--out {out}: expected a name that ends in .png.")
     if out.resolve() == path.resolve():
-        raise CorruptionError(f"--out {out}: is the image itself. Choose another file.")
+        raise CorruptionError(f"--out {out}: it is the image itself. Choose another file.")
     if tile not in _TILES:
         raise CorruptionError(f"--size {tile}; expected {_TILES[0]} to {_TILES[-1]} pixels.")
     if working_size and working_size not in _WORKING_SIZES:
@@ -84,7 +84,7 @@ def _check(path: Path, out: Path, tile: int, working_size: int) -> None:
 
 
 def _shrink(image: Pixels, shorter: int) -> Pixels:
-    """Reduce an image so that its shorter side has this many pixels. A smaller image is not changed, and none is if `shorter` is 0."""
+    """Reduce an image so that its shorter side has this many pixels. A smaller image is not changed; if `shorter` is 0, no image is."""
     height, width = image.shape[:2]
     scale = shorter / min(height, width)
     if not 0 < scale < 1:

@@ -1,9 +1,9 @@
 """Bleeding: droplets and pools of blood on the tissue and the lens.
 
-Blood covers the places where a level field (log-normal droplets, a few pools and fractal noise) exceeds a threshold, which is
-set so that the coverage is that of the severity. Higher severities have lower thresholds, so blood only spreads. Blood absorbs light
-like a thin layer of haemoglobin (Beer-Lambert: green and blue strongly, red little). The shading of the tissue stays visible, and blood
-reflects the lamp.
+Blood covers the places where a level field (log-normal droplets, a few pools and fractal noise) exceeds a threshold, which is set so that
+blood covers the severity's share of the image. Higher severities have lower thresholds, so blood only spreads. Blood absorbs light like a
+thin layer of haemoglobin (Beer-Lambert: green and blue strongly, red little). The shading of the tissue stays visible, and blood reflects
+the lamp.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def bleeding(image: Image, severity: int, blood: Blood, coverage: float | None =
     """Put blood on the image.
 
     Args:
-        coverage: the share of the image under blood, above 0 and below 1; it replaces that of the severity.
+        coverage: the share of the image under blood, above 0 and below 1; it replaces the share of the severity.
     """
     share = COVERAGE[severity - 1] if coverage is None else coverage
     if not (isinstance(share, (int, float)) and 0 < share < 1):

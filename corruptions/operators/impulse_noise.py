@@ -1,4 +1,4 @@
-"""Impulse noise: a share of all values is lost; half of them become black and half white."""
+"""Impulse noise: a share of all values is lost; on average, half of them become black and half white."""
 
 from __future__ import annotations
 

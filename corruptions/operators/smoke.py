@@ -1,7 +1,8 @@
 """Surgical smoke: it weakens the scene's light and adds light of its own.
 
-The result is I t + A (1 - t) with t = exp(-b D), the single-scattering model of haze (Koschmieder; Narasimhan & Nayar 2002). The density
-D is an ambient floor plus fractal noise in a rising plume; b is solved so that the mean transmission is that of the severity.
+The result is I t + A (1 - t), with the image I, the smoke's light A and the transmission t = exp(-b D). This is the single-scattering model
+of haze (Koschmieder; Narasimhan & Nayar 2002). The density D is an ambient floor plus fractal noise in a rising plume; b is solved so that
+the mean of t is the severity's value.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def smoke(image: Image, severity: int, plume: Plume, mean_transmission: float | 
     """Fill the view with smoke.
 
     Args:
-        mean_transmission: the mean share of the scene's light that arrives, above 0 and below 1; it replaces that of the severity.
+        mean_transmission: the mean share of the scene's light that arrives, above 0 and below 1; it replaces the share of the severity.
     """
     mean = MEAN_TRANSMISSION[severity - 1] if mean_transmission is None else mean_transmission
     if not (isinstance(mean, (int, float)) and 0 < mean < 1):

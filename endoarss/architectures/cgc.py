@@ -1,8 +1,8 @@
 """CGC, customized gate control: progressive layered extraction with one level (Tang et al., RecSys 2020).
 
-Some experts are shared, others belong to one task. The features of task t are z_t = sum_e softmax(G_t(g(x)))_e f_e(x) as in MMoE, where e
-are the shared experts and the experts of task t. Task t does not depend on the experts of other tasks, and gives them no gradient. Experts
-are sets of adapters on a frozen backbone, or full encoders.
+Some experts are shared, others belong to one task. As in MMoE (`mmoe.py` explains the symbols), the features of task t are
+z_t = sum_e softmax(G_t(g(x)))_e f_e(x). Here the sum is over the shared experts and the experts of task t. Task t does not depend on the
+experts of other tasks, and gives them no gradient. Experts are sets of adapters on a frozen backbone, or full encoders.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from endoarss.settings import ModelSettings
 
 @register_architecture("cgc")
 class CustomizedGateControl(MultiTaskModel):
-    """CGC with one gate per task over the shared experts and its own.
+    """CGC with one gate per task over the shared experts and the task's own experts.
 
     Its settings are `shared_experts`, `task_experts` (the number per task), and `gate_input`, as in MMoE.
     """

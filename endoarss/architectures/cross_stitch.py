@@ -1,8 +1,8 @@
 """Cross-stitch networks (Misra et al., CVPR 2016, arXiv:1604.03539): one network per task; the networks are mixed after each stage.
 
-After a stage, stream t continues with sum_r alpha_tr x_r (equation 1). There is one trained matrix alpha (T, T) per stage, which starts at
-0.9 on its diagonal. On a frozen backbone the network of a task is a set of adapters, and a stage is a block; otherwise it is a full
-encoder. The loss of each task trains both networks, so the whole backbone counts as shared.
+If x_r is the output of stream r after a stage, stream t continues with sum_r alpha_tr x_r (equation 1). Each stage has a trained matrix
+alpha (T, T) for T tasks, which starts at 0.9 on its diagonal. On a frozen backbone the network of a task is a set of adapters, and a stage
+is a block; otherwise it is a full encoder. The loss of each task trains both networks, so the whole backbone counts as shared.
 """
 
 from __future__ import annotations

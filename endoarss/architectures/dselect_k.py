@@ -1,12 +1,13 @@
 """DSelect-k: differentiable selection of k of E experts (Hazimeh et al., NeurIPS 2021, arXiv:2106.03760).
 
-Each task has k selectors. Selector i encodes the number of an expert in m = ceil(log2 E) bits, relaxed by the smooth step S of z_i: expert
-j gets r_ij, the product of S or 1 - S over its bits. The features of the task are z_t = sum_i softmax(w)_i sum_j r_ij f_j(x). When every S
-is 0 or 1, at most k experts are selected. Experts are shared; selectors and heads belong to one task.
+Each task has k selectors. An expert's number has m = ceil(log2 E) bits, and selector i has one value z_ib per bit b. Expert j gets the
+weight r_ij, a product over the bits of j: S(z_ib) for a bit that is 1, and 1 - S(z_ib) for a bit that is 0, with the smooth step S. The
+features of the task are sum_i softmax(w)_i sum_j r_ij f_j(x), with the features f_j(x) of expert j. z and w are trained, or computed from
+the image. When every S(z_ib) is 0 or 1, at most k experts are selected. Experts are shared; selectors and heads belong to one task.
 
-The entropy regulariser of the paper drives S to 0 or 1; the paper tunes its weight for each dataset. Without it nothing was selected in a
-test with this package: after 22 epochs of a small model all four experts still had a weight. With a weight of 0.01, the default, one task
-selected one expert and the other one two. (The paper's code has 1e-6, which has almost no effect.)
+The entropy regulariser of the paper drives S to 0 or 1; the paper tunes the regulariser's weight for each dataset. Without the regulariser
+nothing was selected in a test with this package: after 22 epochs of a small model all four experts still had a weight. With 0.01, the
+default, one task selected one expert and the other task two. The paper's code has 1e-6, which has almost no effect.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class MergedModel(MultiTaskModel):
 
         Args:
             rank: the rank of each module; 0 removes Surgery.
-            seed: the seed of the first task's D; task number t uses seed + t.
+            seed: the seed of the initial weights D of the first task's module; the next task uses seed + 1.
         """
         channels = self.backbone.out_channels
         self.surgery = nn.ModuleDict(

@@ -44,7 +44,7 @@ class ThumbnailGate(nn.Module):
 
 
 class StaticGate(nn.Module):
-    """The experts' weights are the same for every image.
+    """Trains the experts' weights directly; they are the same for every image.
 
     Args:
         experts: E, the number of experts.

@@ -1,7 +1,8 @@
 """Task adapters: TESLA without its shared adapters. In every adapted layer stream t computes W x + s B_t A_t x.
 
-A comparison with TESLA shows the effect of the shared adapters. On a frozen backbone the tasks share only SMA. Without SMA they would share
-no trained parameter, and `build_model` raises an error. If the backbone is fully trained, each task has a separate encoder behind SMA.
+`endoarss.lora.LoRALinear` explains the symbols. A comparison with TESLA shows the effect of the shared adapters. On a frozen backbone the
+tasks share only SMA. Without SMA they would share no trained parameter, and `build_model` raises an error. If the backbone is fully
+trained, each task has a separate encoder behind SMA.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """TESLA: task-efficient shared low-rank adapters, EndoARSS section III-D.
 
 Each task runs as a separate stream through one backbone. In every adapted layer stream t computes
-W x + s B_shared A_shared x + s B_t A_t x. All tasks train the shared adapters and SMA. If the backbone is fully trained, it has no shared
-adapters; all tasks train the backbone itself. A_t, B_t and the head belong to task t.
+W x + s B_shared A_shared x + s B_t A_t x (`endoarss.lora.LoRALinear` explains the symbols). All tasks train the shared adapters and SMA. If
+the backbone is fully trained, it has no shared adapters; all tasks train the backbone itself. A_t, B_t and the head belong to task t.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.errors import SettingsError
 
-# A prime number of images. No other size is a multiple of it, so a tensor whose first size is one has the images first.
+# A prime number of images. A tensor whose first size is a multiple of it has the images first, because no other size is a multiple.
 _IMAGES = 1009
 
 

@@ -12,7 +12,8 @@ from endoarss.lora import Streams
 
 
 def count_encoders(streams: Streams) -> int:
-    """Return the number of encoders of a fully trained backbone: one for all streams, or one per expert.
+    """Return the number of encoders of a fully trained backbone: one per stream if the streams have no shared adapters,
+    otherwise one.
 
     Args:
         streams: the streams that the architecture needs.
@@ -38,7 +39,7 @@ def build_encoders(
         The models, and the number of streams that each model runs.
 
     Raises:
-        SettingsError: if the architecture is a merged model.
+        SettingsError: if the architecture is a merged model, or the models do not have the stages.
     """
     if streams.merged:
         raise SettingsError("a merged model needs a frozen backbone with adapters, but this backbone is fully trained.")

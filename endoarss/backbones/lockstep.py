@@ -17,9 +17,9 @@ _OWN_SHARE = 0.9  # initial weight of a stream in itself; the other streams shar
 
 
 class CrossStitch(nn.Module):
-    """One cross-stitch unit: stream s becomes sum_r alpha_sr x_r.
+    """One cross-stitch unit: stream s becomes sum_r alpha_sr x_r, where x_r is stream r.
 
-    alpha (S, S) starts at 0.9 on its diagonal, and its rows sum to 1.
+    The trained matrix alpha (S, S) starts at 0.9 on its diagonal, and its rows sum to 1 at the start.
 
     Args:
         streams: S, the number of streams.

@@ -45,7 +45,7 @@ def build_resnet(settings: BackboneSettings, input_size: int, streams: Streams) 
         streams: the streams that the architecture needs.
 
     Raises:
-        SettingsError: if the model is not a ResNet, or adapters are needed and it has grouped convolutions.
+        SettingsError: if the model is not a ResNet, has too many blocks, or has grouped convolutions although adapters are needed.
     """
 
     def create() -> Any:

@@ -52,7 +52,7 @@ def build_timm_features(settings: BackboneSettings, input_size: int, streams: St
         streams: the streams that the architecture needs.
 
     Raises:
-        SettingsError: if the model has no feature map, or none with the required stride, or does not support the streams.
+        SettingsError: if the model has no feature map with the required stride, has too many layers, or does not support the streams.
     """
     arguments: dict[str, Any] = {"img_size": input_size} if takes_input_size(settings.model) else {}
     if settings.output_stride != 32:

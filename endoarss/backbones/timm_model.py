@@ -22,8 +22,8 @@ def create_timm_model(settings: BackboneSettings, **arguments: Any) -> Any:
         arguments: arguments for timm from this package's code, in addition to those of the settings.
 
     Raises:
-        SettingsError: if timm does not know the model, an argument is not allowed, the hub cannot be reached, or the tensors of a weights
-            file do not match the model.
+        SettingsError: if timm does not know the model, an argument is not allowed or is ignored by timm, the hub cannot be reached, or the
+            tensors of a weights file do not match the model.
     """
     model = bare_timm_model(settings.model, settings.arguments, settings.weights.source == "hub", **arguments)
     if settings.weights.source == "file":
@@ -41,7 +41,7 @@ def bare_timm_model(name: str, given: Mapping[str, Any], pretrained: bool = Fals
         arguments: arguments from this package's code, which override those of the settings.
 
     Raises:
-        SettingsError: if timm does not know the model, an argument is not allowed, or the hub cannot be reached.
+        SettingsError: if timm does not know the model, an argument is not allowed or is ignored by timm, or the hub cannot be reached.
     """
     check_model_name(name)
     try:

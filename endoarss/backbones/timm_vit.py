@@ -1,4 +1,4 @@
-"""Any vision transformer of timm: patches of 14 or 16, class and register tokens, absolute or rotary positions (DINOv3)."""
+"""Any vision transformer of timm, with or without class and register tokens, with absolute or rotary positions (DINOv3)."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, fro
         front: a module that is applied to the images before the ViT, or None.
 
     Raises:
-        SettingsError: if the model is not a ViT, the input size is not a multiple of the patch, or the architecture needs task adapters and
-            the weights are random.
+        SettingsError: if the model is not a ViT or has too many blocks, the input size is not a multiple of the patch, the token map does
+            not fit, or the architecture needs task adapters or a merged update and the weights are random.
     """
     vit = _create(settings, input_size)
     patch = int(vit.patch_embed.patch_size[0])

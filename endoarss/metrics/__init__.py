@@ -1,6 +1,6 @@
 """Metrics as pure functions of counts and labels, and one evaluator of whole test sets; they use numpy, OpenCV and scipy, not torch.
 
-protocol="standard" gives what a metric's name says, protocol="authors_code" what the authors' code computes under that name;
+protocol="standard" computes what a metric's name says; protocol="authors_code" computes what the authors' code computes under that name.
 docs/protocols.md compares the two. Pixels whose true value is `IGNORED` (255) belong to no class and are left out of all metrics.
 """
 

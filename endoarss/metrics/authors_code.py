@@ -1,7 +1,8 @@
 """The metrics of the protocol `authors_code`: what the authors' code of EndoARSS computes for each column of its tables.
 
-Source: LibMTL/eva.py, LibMTL/trainer.py (mtl_test) and std.py of the authors' repository (commit 1a6efbd). Every ratio there adds 1e-3
-to its divisor (accuracy 1e-8). So a class that never occurs counts as 0, and perfect predictions score below 100 %.
+Source: LibMTL/eva.py, LibMTL/trainer.py (mtl_test) and std.py of the authors' repository (commit 1a6efbd). Every ratio there adds 1e-3 to
+its divisor (accuracy 1e-8). So a class that never occurs counts as 0, and perfect predictions score below 100 %. `metrics.counts` explains
+the arrays of counts, (..., 3, K) for K activities and (..., 3, C) for C classes.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ EPSILON_OF_ACCURACY = 1e-8
 
 
 def accuracy_eps(counts: Counts) -> Array:
-    """Return the column "Acc" of each label, (..., 3, K) to (..., K): its precision.
+    """Return the authors' "Acc" of each label, which is its precision: (..., 3, K) to (..., K).
 
-    The paper's "accuracy" is its mean over all activities. Perfect predictions give 100.00, not the 99.99 of Table II.
+    The paper's "accuracy" is the mean over all activities. Perfect predictions give 100.00, not the 99.99 of Table II.
     """
     return counts[..., 0, :] / (counts[..., 2, :] + EPSILON_OF_ACCURACY)
 
@@ -28,7 +29,7 @@ def accuracy_eps(counts: Counts) -> Array:
 def precision_eps(counts: Counts) -> Array:
     """Return the precision of each label, (..., 3, K) to (..., K).
 
-    Its mean is the column "Precision", which the paper does not print.
+    The mean over all activities is the authors' "Precision", which the paper does not print.
     """
     return counts[..., 0, :] / (counts[..., 2, :] + EPSILON)
 
@@ -51,7 +52,7 @@ def f_eps(counts: Counts) -> Array:
 def iou_absent_zero(counts: Counts) -> Array:
     """Return the IoU of each class, (..., 3, C) to (..., C); 0 for a class without ground truth.
 
-    The paper's "mIoU" is its mean over all C classes, background included.
+    The paper's "mIoU" is the mean over all C classes, background included.
     """
     both, truth, predicted = (counts[..., k, :] for k in range(3))
     return both / (truth + predicted - both + EPSILON)
@@ -60,15 +61,16 @@ def iou_absent_zero(counts: Counts) -> Array:
 def dice_absent_zero(counts: Counts) -> Array:
     """Return the Dice coefficient of each class, (..., 3, C) to (..., C); 0 for a class without ground truth.
 
-    The paper's "Dice" is its mean over all C classes.
+    The paper's "Dice" is the mean over all C classes.
     """
     return 2 * counts[..., 0, :] / (counts[..., 1, :] + counts[..., 2, :] + EPSILON)
 
 
 def row_hd(truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> float:
-    """Return the Hausdorff distance of two label maps (H, W) whose rows are taken as points with W coordinates.
+    """Return the Hausdorff distance of two label maps (H, W). Each row of a map is taken as one point with W coordinates.
 
-    It therefore measures class ids, not pixels. The paper's "HD" is its mean over the images. Ignored pixels are background in both maps.
+    The distance therefore measures class ids, not pixels. The paper's "HD" is the mean over the images. Ignored pixels are background in
+    both maps.
     """
     truth, prediction, _ = leave_out_ignored(truth, prediction)
     true_rows, predicted_rows = truth.astype(np.float64), prediction.astype(np.float64)
@@ -80,10 +82,10 @@ def row_hd(truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> float:
 
 
 def label_map_ssim(truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> float:
-    """Return the SSIM of two label maps (H, W), with class ids as grey values and the range of the prediction's ids as their range.
+    """Return the SSIM of two label maps (H, W). Class ids are the grey values; the prediction's largest minus smallest id is their range.
 
-    It is NaN for a prediction of one class (its range is 0), and for maps smaller than 7x7. The paper's "SSIM" is the mean over the images
-    where it is defined. Ignored pixels are left out as in `metrics.structural`, and also from the prediction's range.
+    The SSIM is NaN if the prediction has only one class (the range is then 0), and for maps smaller than 7x7. The paper's "SSIM" is the
+    mean over the images without NaN. Ignored pixels are left out as in `metrics.structural`, and also from the range.
     """
     truth, prediction, ignored = leave_out_ignored(truth, prediction)
     counted = prediction if ignored is None else prediction[~ignored]
@@ -100,7 +102,7 @@ def spread_of_accuracy(counts: Counts) -> Array:
 
 
 def image_iou(pixels: Counts) -> Array:
-    """Return the IoU of the foreground as one class, (..., 3, C) to (...); 1 without foreground."""
+    """Return the IoU of the foreground as one class, (..., 3, C) to (...); 1 if neither mask has foreground."""
     both, truth, predicted = (pixels[..., k, 0] for k in range(3))
     image = pixels[..., 1, :].sum(axis=-1)
     iou = share(image - truth - predicted + both, image - both)
@@ -111,6 +113,7 @@ def spread_of_iou(values: Array) -> Array:
     """Return the "±" of mIoU in the paper's Table V: the standard deviation over all activities of the mean `image_iou` of their images.
 
     Args:
-        values: (..., 2, K), the sum over the images of each activity, and their number. An activity without images counts as 0.
+        values: (..., 2, K): for each activity the sum of `image_iou` over its images, and their number. An activity without images counts
+            as 0.
     """
     return np.std(np.nan_to_num(mean_of_images(values)), axis=-1)

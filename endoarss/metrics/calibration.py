@@ -1,4 +1,4 @@
-"""Expected calibration error: how far a model's confidence differs from its accuracy."""
+"""Expected calibration error (ECE): the difference between a model's confidence and its accuracy."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: 
         The error, 0 to 1.
 
     Raises:
-        ValueError: if the numbers of values differ, there are none, or a confidence lies outside 0 to 1.
+        ValueError: if the arguments are not two equal, non-empty (N,), or a confidence lies outside 0 to 1.
     """
     confidences, correctness = (np.asarray(to_numpy(values), np.float64) for values in (confidence, correct))
     if confidences.shape != correctness.shape or confidences.ndim != 1 or confidences.size == 0:
         raise ValueError(
-            f"confidences of shape {confidences.shape}, correctness of {correctness.shape}; expected two equal, non-empty (N,)."
+            f"confidences of shape {confidences.shape}, correctness of {correctness.shape}; expected the same shape (N,), N > 0."
         )
     return float(calibration_error(calibration_gaps(confidences, correctness, bins).sum(axis=0)))
 
 
 def calibration_gaps(confidence: NDArray[np.float64], correct: NDArray[np.float64], bins: int = BINS) -> Array:
-    """Return confidence minus correctness, and the number 1, in the bin of each image's confidence: (..., N) to (..., N, 2, M).
+    """Return the two values per image and bin from which the ECE is computed: (..., N) to (..., N, 2, M).
+
+    In the bin of an image's confidence the values are confidence minus correctness, and 1. In all other bins they are 0.
 
     Args:
         confidence: (..., N), 0 to 1.
@@ -48,7 +50,7 @@ def calibration_gaps(confidence: NDArray[np.float64], correct: NDArray[np.float6
         ValueError: if a confidence lies outside 0 to 1.
     """
     if not ((confidence >= 0) & (confidence <= 1)).all():
-        raise ValueError("confidences outside 0..1.")
+        raise ValueError("some confidences are outside 0..1; expected probabilities.")
     places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     within = (places[..., None] == np.arange(bins)).astype(np.float64)
     return np.stack([within * (confidence - correct)[..., None], within], axis=-2)

@@ -1,4 +1,4 @@
-"""The table of all metrics: the name of each, how it is computed, and where it is shown.
+"""The table of all metrics. It says for each metric the name, how the metric is computed, and where it is shown.
 
 Every list of metrics in results, tables, comparisons, figures and pages comes from here. To add a metric, write a function in any file
 of this folder, and an entry below; it is shown everywhere unless the entry says otherwise.
@@ -35,7 +35,7 @@ PERCENT, PIXEL, NUMBER = "%", "px", ""
 
 
 class Shown(Flag):
-    """Where the score of a whole test set is shown, under the standard protocol; the other protocol uses TABLES alone."""
+    """The places where the score of a whole test set is shown. The protocol "authors_code" uses only TABLES and NOWHERE."""
 
     TABLES = auto()
     """Tables of datasets, of the ablation and of ranks; the data of the merging table."""
@@ -68,8 +68,10 @@ class Metric:
         name: the name in results.
         title: the title in headings.
         needs: the name of the counts that its functions take (`metrics.counts`); rows without these counts have no such score.
-        whole: function from counts (..., k, K) to the score of the whole test set (...); None if only single labels have a score.
-        of_labels: function from counts to the scores of the last L labels (..., L); None if single labels have no score.
+        whole: function from counts (..., 3, K) or (..., 2, K) of K labels to the score of the whole test set (...); None if only single
+            labels have a score.
+        of_labels: function from counts to the scores of single labels (..., L); None if single labels have no score. If L is smaller than
+            the number of classes, the scores belong to the last L classes, for example to all except the background.
         of_image: function like `whole`, if the score of a single image is defined differently.
         unit: "%" (of a stored fraction), "px" or "".
         higher_is_better: whether the higher of two values is better.

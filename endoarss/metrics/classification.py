@@ -51,13 +51,13 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, classes: int) -> N
         int64 (K, K), the number of predictions.
 
     Raises:
-        ValueError: if the labels differ in number, are empty, are not integers, or lie outside the classes.
+        ValueError: if the labels are not two equal, non-empty (N,), are not integers, or lie outside the classes.
     """
     true, predicted = _labels(truth), _labels(prediction)
     if true.shape != predicted.shape or true.ndim != 1 or true.size == 0:
-        raise ValueError(f"labels of shapes {true.shape} and {predicted.shape}; expected two equal, non-empty (N,).")
+        raise ValueError(f"labels of shapes {true.shape} and {predicted.shape}; expected the same shape (N,), N > 0.")
     if min(true.min(), predicted.min()) < 0 or max(true.max(), predicted.max()) >= classes:
-        raise ValueError(f"labels outside 0..{classes - 1}.")
+        raise ValueError(f"some labels are outside 0..{classes - 1}.")
     return np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
@@ -66,12 +66,12 @@ def _labels(given: ArrayLike) -> NDArray[np.int64]:
     values = to_numpy(given)
     if values.ndim == 2:
         raise ValueError(
-            f"labels of shape {values.shape}; expected (N,). For logits or probabilities (N, K), give argmax(1)."
+            f"labels of shape {values.shape}; expected (N,). For logits or probabilities (N, K), pass argmax(1)."
         )
     if values.dtype.kind not in "iub":
         numbers = values.astype(np.float64)
         if not (np.isfinite(numbers) & (numbers == np.floor(numbers))).all():
-            raise ValueError("labels that are not integers.")
+            raise ValueError("some labels are not integers.")
     return values.astype(np.int64)
 
 
@@ -90,7 +90,7 @@ def evaluate_classification(
         The scores, in [0, 1].
 
     Raises:
-        ValueError: if the labels differ in number, are empty, are not integers, or lie outside the classes.
+        ValueError: if the labels are not two equal, non-empty (N,), are not integers, or lie outside the classes.
         UnknownNameError: if the protocol is not known.
     """
     check_protocol(protocol)

@@ -1,12 +1,12 @@
-"""Scores as functions of counts: the one definition of each, for activities of images and for classes of pixels.
+"""Scores as functions of counts. The functions serve both tasks: labels are the activities of images, or the classes of pixels.
 
-Counts of labels are arrays (..., 3, K). For each of K labels they hold how often it occurs in ground truth and prediction at once, in
-the ground truth, and in the prediction (`COUNTED`). Values of images are arrays (..., 3, K). For each label they hold the sum of a value
-over the images that have one, the number of these images, and the number of images whose ground truth has the label. Arrays without the
-last row, (..., 2, K), do not depend on the ground truth.
+- Counts of labels are arrays (..., 3, K). For each of K labels they hold how often it is both the true and the predicted label, how often
+  it is the true label, and how often it is the predicted label (`COUNTED`).
+- Values of images are arrays (..., 3, K). For each label they hold the sum of a value over the images that have one, the number of these
+  images, and the number of images whose ground truth has the label. Arrays (..., 2, K) lack the last number.
 
-The leading axes (...) are free: images, conditions, replicates, or none for one test set. Counts are additive: summed over images, they
-are the counts of all these images. A score that is not defined is NaN.
+The leading axes (...) are free: images, conditions, bootstrap replicates, or none for one test set. The sum of the counts of images is the
+counts of all these images. A score that is not defined is NaN.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LabelSelection = Callable[[Counts], NDArray[np.bool_]]
 COUNTED = ("both", "truth", "predicted")
 """The entries of the second to last axis of counts, and the prefixes of the columns of saved rows."""
 
-# The names of the arrays that metrics take; `metrics.row_counts` makes them from rows. An array of image values has the value's name.
+# The names of the arrays that metrics take; `metrics.row_counts` makes them from rows. An array of image values has the name of the value.
 ACTIVITIES = "activities"
 MODAL = "modal_activity"
 CALIBRATION = "calibration"
@@ -58,7 +58,7 @@ def share(part: Counts, whole: Counts, where: NDArray[np.bool_] | bool = True) -
 
 
 def mean_of_known(values: Array) -> Array:
-    """Return the mean over the last axis of all values that are not NaN; NaN if all values are."""
+    """Return the mean over the last axis of all values that are not NaN; NaN if all values are NaN."""
     known = ~np.isnan(values)
     return share(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
 

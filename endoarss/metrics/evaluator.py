@@ -1,4 +1,4 @@
-"""An evaluator that takes predictions image by image, stores a row per image, and returns all scores."""
+"""The evaluator of a test set. It measures predictions image by image, stores one row per image, and returns all scores."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Evaluator:
             activity: the true id, and the predicted id or the predicted probabilities (K,).
 
         Raises:
-            ValueError: if mask and activity are both missing, or the first image had other ones; if an id is not one of the activities, the
-                number of probabilities is wrong, or one is not in 0..1; or as `measure_mask`.
+            ValueError: if mask and activity are both missing, or not the same ones are given as for the first image; if an id is not one of
+                the activities; if there are not K probabilities in 0..1; or if the masks cannot be measured (see `measure_mask`).
         """
         row: dict[str, float] = {}
         if activity is not None:
@@ -49,7 +49,7 @@ class Evaluator:
             truth, predicted = map(to_mask, mask)
             row |= measure_mask(truth, predicted, len(self.classes)) | confuse_mask(truth, predicted, len(self.classes))
         if not row or (self.rows and row.keys() != self.rows[0].keys()):
-            raise ValueError("every image needs an activity, a mask, or both; expected the same for all images.")
+            raise ValueError("every image needs an activity, a mask, or both; expected the same ones for all images.")
         self.rows.append(row)
 
     def _activity_columns(self, true: ArrayLike, prediction: ArrayLike) -> dict[str, float]:
@@ -65,10 +65,10 @@ class Evaluator:
                 f"probabilities of shape {predicted.shape}; expected ({len(self.activities)},), one per activity."
             )
         if not np.isfinite(predicted).all():
-            raise ValueError("probabilities that are not finite.")
+            raise ValueError("some probabilities are not finite.")
         if predicted.min() < -_ROUNDING or predicted.max() > 1 + _ROUNDING:
             raise ValueError(
-                f"probabilities from {predicted.min():.4g} to {predicted.max():.4g}; expected 0 to 1. For logits, give their softmax."
+                f"probabilities from {predicted.min():.4g} to {predicted.max():.4g}; expected 0 to 1. For logits, pass their softmax."
             )
         best = int(predicted.argmax())
         return {
@@ -88,10 +88,10 @@ class Evaluator:
             protocol: "standard" or "authors_code".
 
         Returns:
-            One dict per score.
+            One dict per score, with the keys metric, class, value and n.
 
         Raises:
-            ValueError: if no image was added.
+            ValueError: if no image was added, or all pixels of all masks are ignored.
             UnknownNameError: if the protocol is not known.
         """
         if not self.rows:

@@ -14,7 +14,7 @@ Mask = NDArray[np.uint8]
 def leave_out_ignored(
     truth: ArrayLike, prediction: ArrayLike, classes: int = IGNORED
 ) -> tuple[Mask, Mask, NDArray[np.bool_] | None]:
-    """Return copies of both masks with the background where the ground truth is ignored; the given masks are not changed.
+    """Return both masks with the background where the ground truth is ignored. The given masks are not changed.
 
     Args:
         truth: integer mask (..., H, W), as an array or a torch tensor.
@@ -22,7 +22,8 @@ def leave_out_ignored(
         classes: the number of classes; if it is above 255, the value 255 is a class and nothing is ignored.
 
     Returns:
-        Ground truth, prediction, and where the ground truth is ignored, bool (..., H, W); None if no pixel is.
+        The ground truth, the prediction, and the ignored pixels, bool (..., H, W), or None if no pixel is ignored. The masks are copies if
+        a pixel is ignored.
     """
     truth, prediction = to_numpy(truth), to_numpy(prediction)
     if classes > IGNORED or truth.shape != prediction.shape or not truth.size or truth.max() < IGNORED:

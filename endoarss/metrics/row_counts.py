@@ -20,7 +20,7 @@ Columns = Mapping[str, NDArray[Any]]
 def counts_of_rows(
     rows: Columns, classes: int, activities: int, wanted: Collection[str] | None = None
 ) -> dict[str, Array]:
-    """Return the counts of each image, as far as the rows have the columns for them.
+    """Return the counts of each image. Counts whose columns are not in the rows are left out.
 
     Args:
         rows: columns (..., N) of N images under one condition; leading axes are free.
@@ -29,7 +29,8 @@ def counts_of_rows(
         wanted: the names of the counts to return, see `metrics.counts`; None for all.
 
     Returns:
-        Arrays (..., N, k, L) by name. Summed over the images, they are what the functions of `metrics.catalogue` take.
+        Arrays (..., N, 3, L) or (..., N, 2, L) of L labels, by name. Summed over the N images, they are the arguments of the functions in
+        `metrics.catalogue`.
 
     Raises:
         ValueError: if a label or a count is not an integer of at least 0, or a label is not one of the activities.
@@ -82,7 +83,7 @@ def _labels(rows: Columns, column: str, activities: int) -> NDArray[np.int64]:
     values = _integers(rows, column)
     if values.max(initial=0) >= activities:
         raise ValueError(
-            f"{column} of row {int(values.argmax())} is {values.max()}; labels outside 0..{activities - 1}."
+            f"{column} of row {int(values.argmax())} is {values.max()}; expected an activity in 0..{activities - 1}."
         )
     return values
 

@@ -1,7 +1,7 @@
-"""A row holds the measurements of one image; the scores of both protocols are computed from saved rows, without the model.
+"""Rows of measurements, one row per image. The scores of both protocols are computed from saved rows, without the model.
 
-Its columns are activity_true, activity_predicted and activity_confidence (if activities are predicted), and those of `measure_mask` (if
-there is a mask). Rows do not depend on the protocol, which only decides how they are summed.
+The columns of a row are activity_true, activity_predicted and activity_confidence (if activities are predicted), and those of
+`measure_mask` (if there is a mask). Rows do not depend on the protocol, which only decides how they are summed.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ def measure_mask(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes
     Returns:
         both_<i>, truth_<i>, predicted_<i>: the pixels of each class. <name>_<i> for each name in `MEASUREMENTS` and each class except the
         background, NaN for a class in neither mask. row_hd and label_map_ssim, see `metrics.authors_code`.
+
+    Raises:
+        ValueError: if a mask is not uint8 (H, W), the shapes differ, there is no pixel, or a value lies outside the classes.
     """
     row = count_mask(truth, predicted, classes)
     for measurement in MEASUREMENTS:
@@ -52,6 +55,9 @@ def count_mask(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: 
 
     Returns:
         both_<i>, truth_<i>, predicted_<i>: the pixels of each class.
+
+    Raises:
+        ValueError: if the shapes differ, a mask does not hold integers, or a value lies outside the classes.
     """
     counts = pixel_counts(truth, predicted, classes)
     return {f"{kind}_{i}": int(counts[k, i]) for k, kind in enumerate(COUNTED) for i in range(classes)}
@@ -67,6 +73,9 @@ def confuse_mask(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes
 
     Returns:
         pixels_<i>_<j>: the pixels of class i that are predicted as class j.
+
+    Raises:
+        ValueError: if the shapes differ, a mask does not hold integers, or a value lies outside the classes.
     """
     confusion = confusion_of_pixels(truth, predicted, classes)
     return {f"pixels_{i}_{j}": int(confusion[i, j]) for i in range(classes) for j in range(classes)}
@@ -84,23 +93,24 @@ def scores_of_rows(
         protocol: "standard" or "authors_code".
 
     Returns:
-        One dict per score: metric, class ("" for all), value (None if it is not defined) and n (the number of images; for a class, of those
-        that have it). The scores are those of all metrics of `METRICS[protocol]` for which the rows have the columns. For each metric, the
-        score of all labels comes first, then those of each class or activity.
+        One dict per score: metric, class ("" for all), value (None if it is not defined) and n, the number of images. For a class or an
+        activity, n is the number of images that have it or have a value for it. Metrics of `METRICS[protocol]` whose columns are not in the
+        rows are left out. For each metric, the score of all labels comes first, then the scores of each class or activity.
 
     Raises:
-        ValueError: if there is no row or no pixel, or a label or count is not an integer of at least 0.
+        ValueError: if there is no row or no pixel, a label or count is not an integer of at least 0, or a label is not one of the
+            activities.
         UnknownNameError: if the protocol is not known.
     """
     check_protocol(protocol)
     size = len(next(iter(rows.values()), ()))
     if size == 0:
-        raise ValueError("no row to score.")
+        raise ValueError("there is no row to score; expected at least one image.")
     metrics = METRICS[protocol]
     of_images = counts_of_rows(rows, len(classes), len(activities), {metric.needs for metric in metrics})
     counts = {name: values.sum(axis=0) for name, values in of_images.items()}
     if PIXELS in counts and not counts[PIXELS][1].any():
-        raise ValueError("no pixel was counted.")
+        raise ValueError("no pixel was counted; expected masks with pixels that are not ignored.")
     scores: list[Score] = []
 
     def add(metric: str, name: str, value: float, n: float) -> None:
@@ -127,14 +137,18 @@ def scores_of_rows(
 def scores_of_images(rows: Mapping[str, NDArray[Any]], classes: int) -> dict[str, Array]:
     """Return the scores of each single image.
 
-    IoU and Dice are means over the classes in the image's ground truth or prediction, so a class in the prediction alone counts as 0.
+    IoU and Dice are means over the classes in the image's ground truth or prediction, so a class that only the prediction has counts as 0.
 
     Args:
         rows: columns (N,), with masks.
         classes: the number of classes C, background included.
 
     Returns:
-        Arrays (N,) by metric, for all metrics that are shown below an image; NaN where a score is not defined.
+        Arrays (N,) by metric, for the metrics that are shown below an image and whose columns are in the rows; NaN where a score is not
+        defined.
+
+    Raises:
+        ValueError: if a count is not an integer of at least 0.
     """
     metrics = shown_metrics(Shown.IMAGE)
     of_masks = {name: values for name, values in rows.items() if not name.startswith("activity_")}

@@ -24,8 +24,8 @@ class SegmentationScores:
     Attributes:
         miou: the mean IoU, background included.
         dice: the mean Dice, background included.
-        miou_foreground: the mean IoU without the background; NaN without foreground in the ground truth.
-        dice_foreground: the mean Dice without the background; NaN without foreground in the ground truth.
+        miou_foreground: the mean IoU without the background; standard: NaN without foreground in the ground truth.
+        dice_foreground: the mean Dice without the background; standard: NaN without foreground in the ground truth.
         iou: (C,), the IoU of each class; standard: NaN for a class without ground truth.
         dice_per_class: (C,), the Dice of each class; standard: NaN for a class without ground truth.
         precision: (C,), the pixel precision of each class; NaN for a class without ground truth, or without predictions.
@@ -99,14 +99,14 @@ def _check(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int
         if mask.dtype.kind not in "iub":
             raise ValueError(
                 f"mask of shape {mask.shape} and type {mask.dtype}; expected integers. For logits or probabilities (N, C, H, W), "
-                "give argmax(1)."
+                "pass argmax(1)."
             )
     if truth.shape != prediction.shape:
         raise ValueError(f"masks of shapes {truth.shape} and {prediction.shape}; expected equal shapes.")
     for mask in (truth, prediction):
         lowest = int(mask.min()) if mask.size and mask.dtype.kind == "i" else 0
         if mask.size and (lowest < 0 or int(mask.max()) >= classes):
-            raise ValueError(f"mask values outside 0..{classes - 1}.")
+            raise ValueError(f"some mask values are outside 0..{classes - 1}.")
 
 
 def scores_from_counts(pixels: NDArray[np.int64], protocol: str = STANDARD) -> SegmentationScores:
@@ -126,9 +126,9 @@ def scores_from_counts(pixels: NDArray[np.int64], protocol: str = STANDARD) -> S
     check_protocol(protocol)
     class_counts = np.asarray(pixels, np.float64)
     if not (np.isfinite(class_counts) & (class_counts >= 0) & (class_counts == np.floor(class_counts))).all():
-        raise ValueError("counts that are not integers of at least 0.")
+        raise ValueError("some counts are not integers of at least 0.")
     if class_counts[1].sum() == 0:
-        raise ValueError("no pixel was counted.")
+        raise ValueError("no pixel was counted; expected masks with pixels that are not ignored.")
     if protocol == AUTHORS_CODE:
         iou, dice = iou_absent_zero(class_counts), dice_absent_zero(class_counts)
     else:

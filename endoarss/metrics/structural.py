@@ -1,8 +1,8 @@
 """Structural similarity (SSIM) of masks.
 
-Wang, Bovik, Sheikh and Simoncelli, IEEE TIP 2004, eq. 13, with K1 = 0.01 and K2 = 0.03. Means, variances and covariances are over
-windows of 7x7 pixels of equal weight, divided by 48; the result is the mean over all windows that lie in the image. These are the
-defaults of scikit-image's structural_similarity.
+Wang, Bovik, Sheikh and Simoncelli, IEEE TIP 2004, eq. 13, with K1 = 0.01 and K2 = 0.03. Means, variances and covariances are computed over
+windows of 7x7 pixels of equal weight; variances and covariances are divided by 48. The result is the mean over all windows that lie in the
+image. These are the defaults of scikit-image's structural_similarity.
 
 Ignored pixels are background in both masks, and windows around them are not counted.
 """
@@ -25,7 +25,7 @@ _PIXELS = WINDOW**2
 def class_structural_similarity(
     truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int
 ) -> NDArray[np.float64]:
-    """Return the structural similarity of each class's binary mask, with the range 1.
+    """Return the structural similarity (SSIM) of the two binary masks of each class, whose values have the range 1.
 
     Args:
         truth: uint8 mask of one image (H, W), values 0 to classes - 1, or `IGNORED`.

@@ -41,7 +41,7 @@ class SurfaceDistances:
         hd: Hausdorff distance.
         hd95: the larger of the two 95th percentiles.
         assd: average symmetric surface distance.
-        missing: bool, whether the class is in only one mask; summed over images, it gives their number.
+        missing: bool, whether the class is in only one mask; the sum over images is the number of such images.
     """
 
     hd: NDArray[np.float64]
@@ -51,11 +51,11 @@ class SurfaceDistances:
 
 
 def surface_distances(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> SurfaceDistances:
-    """Return how far the outlines of each class lie apart; symmetric in ground truth and prediction.
+    """Return the distances between the two outlines of each class. They do not change if ground truth and prediction are exchanged.
 
-    The Euclidean distance transform of each outline is read at the pixels of the other one. Both are cropped to the box around the class
-    in either mask. In a large box with few such pixels, a tree of nearest neighbours is used instead. Distances up to 2,048 pixels are
-    exact; larger ones have a relative error of up to 1e-7.
+    The Euclidean distance transform of each outline is read at the pixels of the other outline. Both masks are cropped to the box around
+    the class in either mask. If the box is large and has few outline pixels, a tree of nearest neighbours is used instead. Distances up to
+    2,048 pixels are exact; larger ones have a relative error of up to 1e-7.
 
     Args:
         truth: uint8 mask of one image (H, W), values 0 to classes - 1, or `IGNORED`.
@@ -135,8 +135,8 @@ def _pixels(outline: NDArray[np.bool_]) -> NDArray[np.int32]:
 def _exact_opencv() -> Iterator[None]:
     """Make OpenCV use its own distance transform in this thread, within the block.
 
-    With one thread, OpenCV uses that of Intel's library, which is slower. From about 900 pixels on some of its squared distances are
-    wrong by one.
+    With one thread, OpenCV uses the distance transform of Intel's library, which is slower. From about 900 pixels on,
+    some of its squared distances are wrong by one.
     """
     before = cv2.ipp.useIPP()
     cv2.ipp.setUseIPP(False)
@@ -154,4 +154,4 @@ def _check(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int
     if truth.shape != prediction.shape:
         raise ValueError(f"masks of shapes {truth.shape} and {prediction.shape}; expected equal shapes.")
     if max(int(truth.max()), int(prediction.max())) >= classes:
-        raise ValueError(f"mask values outside 0..{classes - 1}.")
+        raise ValueError(f"some mask values are outside 0..{classes - 1}.")

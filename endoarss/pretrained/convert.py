@@ -52,7 +52,7 @@ def converted(given: Mapping[str, Tensor], model: nn.Module) -> Tensors:
         with contextlib.redirect_stdout(io.StringIO()):  # timm's functions print
             state = _without_classifier(convert(dict(state), model), model)
     except (RuntimeError, LookupError, ValueError, AttributeError, TypeError):
-        return state  # timm's function does not know the names; the comparison with the model will list them
+        return state  # timm's function cannot use these names; the comparison with the model will list them
     return {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
 
 
@@ -94,7 +94,7 @@ def _check_patches(state: Tensors, expected: Mapping[str, Tensor]) -> None:
 
 
 def _check_positions(state: Tensors, expected: Mapping[str, Tensor], model: nn.Module) -> None:
-    """Raise an error if the positions do not form a square. The model then has other class or register tokens than the file."""
+    """Raise an error if the file's positions do not form a square; its class or register tokens then differ from the model's."""
     if _POSITIONS not in state or _POSITIONS not in expected or "register_tokens" in state:
         return
     positions, model_positions = state[_POSITIONS], expected[_POSITIONS]

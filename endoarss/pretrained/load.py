@@ -29,8 +29,8 @@ def load_weights(model: nn.Module, settings: BackboneSettings) -> None:
         settings: the settings of the backbone; the source of its weights is "file".
 
     Raises:
-        SettingsError: if the file is missing, is not the same as before, cannot be read, or does not match the model. In the last case
-            the message contains the study's text that would match, if there is one.
+        SettingsError: if the file is missing, has another digest than the settings say, cannot be read, or does not match the model. In the
+            last case the message contains text for the study with which the file would match, if such text is found.
     """
     given, path = settings.weights, Path(settings.weights.path)
     if not path.is_file():

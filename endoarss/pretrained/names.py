@@ -26,7 +26,7 @@ def selected_tensors(
         The tensors by their new names.
 
     Raises:
-        SettingsError: if one of these texts occurs in no name, or two names become the same.
+        SettingsError: if prefix, or an entry of drop or rename, occurs in no name, or two names become the same.
     """
     selected = {name.removeprefix(prefix): tensor for name, tensor in stored.items() if name.startswith(prefix)}
     if not selected:

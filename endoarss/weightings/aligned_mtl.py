@@ -12,13 +12,14 @@ from endoarss.weightings.base import GradientWeighting
 
 
 def alignment(gram: Tensor) -> Tensor:
-    """Return the weights alpha = B 1 that make the principal components of the gradients equally long.
+    """Return the weights alpha = B 1 with which all principal components of the gradients have the same norm.
 
-    M = G G^T = V L V^T, where eigenvalues l <= max * T * eps are dropped, and B = sqrt(l_min) V L^-1/2 V^T. In float32 this drops a
-    gradient that is about 2000 times shorter than the longest one. With two tasks the function does not wait for the device.
+    The Gram matrix M = G G^T of the gradients G (T, P) has the eigenvectors V and the eigenvalues L. Eigenvalues l <= max(l) T eps are
+    dropped; the smallest one that is left is l_min. B = sqrt(l_min) V L^-1/2 V^T. In float32 this drops a gradient whose norm is about 2000
+    times smaller than the largest norm. With two tasks the function does not wait for the device.
 
     Args:
-        gram: M, the inner products of the gradients: float32 (T, T).
+        gram: M, float32 (T, T).
 
     Returns:
         (T,); zeros if all gradients are zero, NaN if the Gram matrix is not finite.
@@ -34,7 +35,7 @@ def _for_two_tasks(gram: Tensor, negligible: float) -> Tensor:
     """Return the weights of two tasks, in closed form.
 
     If M = [[a, b], [b, c]] has the eigenvalues l1 >= l2, then sqrt(M) = (M + s I) / t with s = sqrt(l1 l2) and t = sqrt(l1) + sqrt(l2), so
-    alpha = (c + s - b, a + s - b) / (sqrt(l1) t). If M has rank one, its only component does not change its length:
+    alpha = (c + s - b, a + s - b) / (sqrt(l1) t). If M has rank one, the norm of its only component does not change:
     alpha = (M - l2 I) 1 / (l1 - l2).
     """
     a, b, c = gram[0, 0], gram[0, 1], gram[1, 1]

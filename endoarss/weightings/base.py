@@ -1,8 +1,9 @@
 """The base classes of weightings. A weighting combines the tasks' losses, or their gradients, into one update of the shared parameters.
 
-There are two kinds. A `LossWeighting` combines the losses into one loss, which needs one backward pass. A `GradientWeighting` combines the
-tasks' gradients with respect to the shared parameters, which `endoarss.gradients` computes. Neither kind knows models. Parameters that
-belong to one task get the unscaled gradient of this task, unless a method scales it.
+There are two kinds. A `LossWeighting` combines the losses into one loss, which needs one backward pass; all parameters get the gradient of
+this loss. A `GradientWeighting` combines the tasks' gradients with respect to the shared parameters, which `endoarss.gradients` computes;
+parameters that belong to one task get the gradient of this task's loss, multiplied by `owned_scales`. Neither kind depends on the model.
+T is the number of tasks.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from torch import Tensor, nn
 
 
 class Weighting:
-    """A method that combines tasks. Subclass `LossWeighting` or `GradientWeighting`. A method with state overrides the state methods.
+    """The base class of both kinds; new weightings are subclasses of `LossWeighting` or `GradientWeighting`.
 
-    The training constructs the weighting within `with device:`, so tensors that the constructor creates are on the training's device.
+    A weighting with state overrides `state_dict` and `load_state_dict`. The training constructs the weighting within `with device:`, so
+    tensors that the constructor creates are on the training's device.
 
     Args:
         tasks: the names of the tasks, in the order of the model.
-        epochs: the number of epochs of the training, for methods with phases.
+        epochs: the number of epochs of the training, for weightings with phases.
     """
 
     losses_after_step: ClassVar[bool] = False
@@ -74,7 +76,7 @@ class Weighting:
 
 
 class LossWeighting(Weighting, ABC):
-    """A weighting that combines losses into one loss."""
+    """A weighting that combines the losses of T tasks into one loss. Subclasses implement `combine`."""
 
     @abstractmethod
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,7 +91,7 @@ class LossWeighting(Weighting, ABC):
 
 
 class GradientWeighting(Weighting, ABC):
-    """A weighting that combines gradients into one update."""
+    """A weighting that combines the gradients of T tasks into one update of the shared parameters. Subclasses implement `combine`."""
 
     @abstractmethod
     def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,7 +99,7 @@ class GradientWeighting(Weighting, ABC):
 
         Args:
             gradients: the gradients of the raw losses with respect to the P shared trained values, float32 (T, P).
-            losses: the raw losses (T,), without a graph.
+            losses: the raw losses (T,), which no method has scaled, without a graph.
 
         Returns:
             The gradient to descend along (P,), and the weight of each task in it (T,).
@@ -113,7 +115,10 @@ class GradientWeighting(Weighting, ABC):
 
 
 class GramWeighting(GradientWeighting):
-    """A weighting whose weights depend only on the inner products of the gradients. The long gradients are multiplied only twice."""
+    """A weighting whose weights depend only on the inner products of the gradients. Subclasses implement `weights`.
+
+    This is fast, because only two matrix products contain the gradients (T, P).
+    """
 
     @abstractmethod
     def weights(self, gram: Tensor) -> Tensor:
@@ -124,7 +129,7 @@ class GramWeighting(GradientWeighting):
         """
 
     def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the weighted sum of the gradients, and the weights. The sum is NaN where a gradient is NaN, even with the weight 0."""
+        """Return the weighted sum of the gradients, and the weights. The sum is NaN where a gradient is NaN, even if its weight is 0."""
         gram = torch.nan_to_num(gradients @ gradients.T, 0.0, 0.0, 0.0).double()
         weights = self.weights(gram).to(gradients)
         return weights @ gradients, weights

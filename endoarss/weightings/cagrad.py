@@ -16,13 +16,13 @@ from endoarss.weightings.supports import best_of, inverse, spread, subsets
 
 @register_weighting("cagrad")
 class ConflictAverse(GramWeighting):
-    """The shared update is g_0 + c |g_0| g_w / |g_w|, with the mean gradient g_0 and g_w = sum_t w_t g_t.
+    """The shared update is g_0 + c |g_0| g_w / |g_w|, with the mean g_0 of the tasks' gradients g_t, and g_w = sum_t w_t g_t.
 
     w is the point of the simplex that minimises g_w . g_0 + c |g_0| |g_w|. Of all vectors within a distance of c |g_0| from g_0, the update
     is the one along which the slowest task improves most. LibMTL also divides it by 1 + c^2, which makes no difference with Adam.
 
     Args:
-        c: the distance from the mean gradient, relative to its length.
+        c: the distance of the update from the mean gradient, relative to the norm of the mean gradient.
     """
 
     BOUNDS: ClassVar = {"c": "[0, 1)"}
@@ -60,8 +60,8 @@ def _for_two_tasks(gram: Tensor, radius: Tensor) -> Tensor:
 def _for_any_number(gram: Tensor, radius: Tensor) -> Tensor:
     """Return w for any number of tasks.
 
-    On a face of the simplex, with p = G 1 / T, the condition is p + radius G w / |g_w| = m 1. So w is proportional to m G^-1 1 - G^-1 p,
-    with the m for which |g_w| has the right value.
+    On a face of the simplex, with the Gram matrix G and p = G 1 / T, the condition is p + radius G w / |g_w| = m 1. So w is proportional to
+    m G^-1 1 - G^-1 p, with the multiplier m for which |g_w| has the right value.
     """
     tasks, products = len(gram), gram.mean(dim=0)
 

@@ -19,12 +19,13 @@ _EPSILON = 1e-8
 class DualBalancing(GradientWeighting):
     """Balances the scales of the losses by their logarithms, and the magnitudes of the gradients by their norms.
 
-    g_t = grad log(l_t + 1e-8). In step k, b_t <- g_t + beta / k^beta_sigma (b_t - g_t), starting from b_t = 0. The shared update is
-    sum_t max_j |b_j| / (|b_t| + 1e-8) b_t. The tasks' own parameters get the gradient of the log loss.
+    For the loss l_t of task t, g_t = grad log(l_t + 1e-8). In step k, the momentum b_t, which starts at 0, becomes g_t + beta /
+    k^beta_sigma (b_t - g_t). The shared update is sum_t max_j |b_j| / (|b_t| + 1e-8) b_t. The tasks' own parameters get the gradient of the
+    log loss.
 
     Args:
-        beta: the momentum.
-        beta_sigma: the exponent with which the momentum decays.
+        beta: the factor of the momentum.
+        beta_sigma: the exponent with which this factor decays.
     """
 
     BOUNDS: ClassVar = {"beta": "[0, 1)", "beta_sigma": "[0, 10]"}
@@ -38,7 +39,7 @@ class DualBalancing(GradientWeighting):
         self.buffer: Tensor | None = None
 
     def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sum of the momenta, each scaled to the length of the longest one, and the scales."""
+        """Return the sum of the momenta, each scaled to the largest of their norms, and the scales."""
         of_logs = gradients / (losses.to(gradients) + _EPSILON).unsqueeze(1)
         self.step += 1
         if self.buffer is None:

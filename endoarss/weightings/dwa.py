@@ -17,7 +17,7 @@ _EPSILON = 1e-8  # smallest mean loss, because a ratio to 0 is not defined
 
 @register_weighting("dwa")
 class DynamicWeightAverage(LossWeighting):
-    """The loss is sum_t w_t l_t with w = T softmax(r / temperature).
+    """The loss is sum_t w_t l_t, with the losses l_t of the T tasks and w = T softmax(r / temperature).
 
     r_t is the mean loss of the previous epoch, divided by the mean loss of the epoch before it. The weights are 1 in the first two epochs.
 

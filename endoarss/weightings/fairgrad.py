@@ -21,7 +21,7 @@ _RIDGE = 1e-12  # added to the diagonal for several tasks, for the same reason
 
 @register_weighting("fairgrad")
 class FairGradient(GramWeighting):
-    """The shared update is sum_t w_t g_t, with the w > 0 that solves G w = w^(-1 / alpha) entry by entry; G are the inner products.
+    """The shared update is sum_t w_t g_t, with the w > 0 that solves G w = w^(-1 / alpha) entry by entry. G is the Gram matrix of the g_t.
 
     Args:
         alpha: the kind of fairness. 1 is proportional fairness, as in Nash-MTL; a higher value favours the task that improves least.
@@ -70,7 +70,10 @@ def _for_two_tasks(cosines: Tensor, lengths: Tensor, alpha: float) -> Tensor:
 
 
 def _for_any_number(cosines: Tensor, lengths: Tensor, alpha: float) -> Tensor:
-    """Return the weights of any number of tasks, by Newton's method for C y = k y^(-1 / alpha), y > 0, with k_t = |g_t|^(1 / alpha - 1)."""
+    """Return the weights y_t / |g_t| of any number of tasks.
+
+    Newton's method solves C y = k y^(-1 / alpha) with y > 0, the cosines C and k_t = |g_t|^(1 / alpha - 1).
+    """
     cosines = cosines + _RIDGE * torch.eye(len(cosines), dtype=cosines.dtype, device=cosines.device)
     factors = lengths ** (1 / alpha - 1)
     y = factors ** (alpha / (1 + alpha))  # the solution for orthogonal gradients

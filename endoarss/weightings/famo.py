@@ -18,10 +18,10 @@ _MOMENTS = 0.9, 0.999  # decay rates of Adam's moments
 
 @register_weighting("famo")
 class FastAdaptive(LossWeighting):
-    """The loss is c sum_t z_t log l_t, with z = softmax(x) and 1 / c = sum_t z_t / l_t; c is a constant, and 1e-8 is added to each loss.
+    """The loss is c sum_t z_t log l_t, with z = softmax(x) and 1 / c = sum_t z_t / l_t; c is a constant, and 1e-8 is added to each l_t.
 
-    After the step the losses of the same batch are computed again, without gradients. Then x takes a step of Adam that minimises
-    sum_t z_t d_t, with d_t = log l_t before - log l_t after, with weight decay. The authors' code, LibMTL and torchjd's example also
+    After the step the losses of the same batch are computed again, without gradients. Then Adam with weight decay updates x to minimise
+    sum_t z_t d_t, where d_t is log l_t before the step minus log l_t after it. The authors' code, LibMTL and torchjd's example also
     evaluate the batch twice. This costs a forward pass; dropout is drawn again, and the running statistics of batch normalisation are
     updated twice.
 

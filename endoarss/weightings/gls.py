@@ -12,7 +12,7 @@ _LOWEST = 1e-8  # smallest loss; a loss of 0 has no logarithm and would stop the
 
 @register_weighting("gls")
 class GeometricLossStrategy(LossWeighting):
-    """The loss is the geometric mean of the T losses, (prod_t l_t)^(1 / T). The weight of a task is that mean divided by T l_t."""
+    """The loss is the geometric mean of the T losses, (prod_t l_t)^(1 / T). The weight of task t is this mean divided by T l_t."""
 
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
         """Return the geometric mean of the losses, and the weights in its gradient."""

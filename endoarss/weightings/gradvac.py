@@ -17,12 +17,12 @@ _EPSILON = 1e-8
 
 @register_weighting("gradvac")
 class GradientVaccine(DrawsAtRandom, GramWeighting):
-    """The shared update is the sum of the gradients, each rotated towards the others to which its cosine is below the running average.
+    """The shared update is the sum of the gradients. If the cosine of two gradients is below its running average, they are first rotated.
 
-    Start with p_t = g_t. For each other task j, in random order, let c be the cosine of p_t and g_j. If c < u_tj,
-    p_t <- p_t + |p_t| (u_tj sqrt(1 - c^2) - c sqrt(1 - u_tj^2)) / (|g_j| sqrt(1 - u_tj^2)) g_j, which makes the cosine u_tj. Then
-    u_tj <- (1 - beta) u_tj + beta c, starting from 0. A cosine is computed over all shared parameters together. With two tasks the order is
-    not random.
+    Start with p_t = g_t. For each other task j, in random order, let c be the cosine of p_t and g_j, and u_tj its running average, which
+    starts at 0. If c < u_tj, p_t <- p_t + |p_t| (u_tj sqrt(1 - c^2) - c sqrt(1 - u_tj^2)) / (|g_j| sqrt(1 - u_tj^2)) g_j, which makes the
+    cosine u_tj. Then u_tj <- (1 - beta) u_tj + beta c. A cosine is computed over all shared parameters together. With two tasks the order
+    is not random.
 
     Args:
         beta: the rate at which the average cosine u is updated; 0.5 is the default of LibMTL and torchjd.

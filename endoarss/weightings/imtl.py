@@ -28,9 +28,9 @@ class ImpartialLearning(ImpartialGradients):
         return (self.log_scales,)
 
     def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the IMTL-G sum of the scaled losses' gradients, and the weights of the raw gradients in it.
+        """Return the IMTL-G sum of the gradients of the scaled losses, and the weights of the raw gradients in this sum.
 
-        The inner products are scaled instead of the gradients, so that no long vector is copied.
+        The inner products are scaled instead of the gradients, so that the gradients (T, P) are not copied.
         """
         scales = self.log_scales.detach().exp()
         self.log_scales.grad = (scales * losses - 1).to(scales)

@@ -11,10 +11,10 @@ from endoarss.weightings.supports import inverse
 
 @register_weighting("imtl_g")
 class ImpartialGradients(GramWeighting):
-    """The shared update is sum_t a_t g_t, with sum_t a_t = 1, whose projections onto all g_t / |g_t| are equally long.
+    """The shared update is sum_t a_t g_t, with sum_t a_t = 1. Its projections onto all g_t / |g_t| are equal.
 
-    a is G^-1 n, scaled to the sum 1, with n_t = |g_t|. For two tasks this is a = (|g_2|, |g_1|) / (|g_1| + |g_2|), also if the gradients
-    are parallel. a is 0 if all gradients are 0.
+    a is G^-1 n, scaled to the sum 1, with the Gram matrix G and n_t = |g_t|. For two tasks this is a = (|g_2|, |g_1|) / (|g_1| + |g_2|),
+    also if the gradients are parallel. a is 0 if all gradients are 0.
     """
 
     def weights(self, gram: Tensor) -> Tensor:

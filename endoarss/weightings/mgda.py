@@ -12,7 +12,7 @@ from endoarss.weightings.supports import best_of, inverse, spread, subsets
 
 @register_weighting("mgda")
 class MultipleGradientDescent(GramWeighting):
-    """The shared update is the shortest vector in the convex hull of the gradients: sum_t a_t g_t with a_t >= 0 and sum_t a_t = 1.
+    """The shared update is the vector with the smallest norm in the convex hull of the gradients: sum_t a_t g_t, a_t >= 0, sum_t a_t = 1.
 
     For two tasks a_1 = (|g_2|^2 - g_1 . g_2) / |g_1 - g_2|^2, clamped to [0, 1]. The gradients are not normalised.
     """
@@ -28,7 +28,10 @@ class MultipleGradientDescent(GramWeighting):
 
 
 def _for_any_number(gram: Tensor) -> Tensor:
-    """Return the weights of any number of tasks: solve G a + m 1 = 0 and 1 a = 1, with a multiplier m, on each face of the simplex."""
+    """Return the weights of any number of tasks.
+
+    On each face of the simplex, solve G a + m 1 = 0 and 1 a = 1, with the Gram matrix G and a multiplier m.
+    """
     tasks = len(gram)
     largest = gram.diagonal().max()
     gram = gram / torch.where(largest > 0, largest, 1)

@@ -17,12 +17,12 @@ _EPSILON = 1e-8
 
 @register_weighting("moco")
 class GradientCorrection(GradientWeighting):
-    """Tracks a moving average of each task's gradient, and moves its weights towards the shortest vector in the hull of these averages.
+    """Tracks a moving average y_t of each task's gradient. Its weights lambda move towards the smallest vector in the hull of the averages.
 
-    In step k, y_t <- y_t - beta / k^beta_sigma (y_t - l_t g_t / (|g_t| + 1e-8)), starting from y = 0, and
-    lambda <- P(lambda - gamma / k^gamma_sigma (Y Y^T + rho I) lambda), starting from 1 / T. The shared update is Y^T lambda.
-    By default P is the projection onto the simplex, as in the paper; only with it lambda reaches the shortest vector. LibMTL, and therefore
-    the authors' code, uses a softmax instead, which makes the weights more equal in each step.
+    In step k, y_t <- y_t - beta / k^beta_sigma (y_t - l_t g_t / (|g_t| + 1e-8)), starting from y_t = 0, and
+    lambda <- P(lambda - gamma / k^gamma_sigma (Y Y^T + rho I) lambda), starting from 1 / T. Y has the rows y_t. The shared update is
+    Y^T lambda. By default P is the projection onto the simplex, as in the paper; only with the projection does lambda reach the vector with
+    the smallest norm. LibMTL, and therefore the authors' code, uses a softmax instead, which makes the weights more equal in each step.
 
     Args:
         beta: step size of the tracking.
@@ -30,7 +30,7 @@ class GradientCorrection(GradientWeighting):
         gamma: step size of lambda.
         gamma_sigma: the exponent with which gamma decays.
         rho: regularisation of lambda.
-        simplex: P, "projection" or "softmax".
+        simplex: the function P, "projection" or "softmax".
     """
 
     BOUNDS: ClassVar = {

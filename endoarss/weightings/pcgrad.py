@@ -11,10 +11,10 @@ from endoarss.weightings.base import DrawsAtRandom, GramWeighting
 
 @register_weighting("pcgrad")
 class ProjectConflicts(DrawsAtRandom, GramWeighting):
-    """The shared update is the sum of the gradients after each was projected onto the normal planes of those that it conflicts with.
+    """The shared update is the sum of projected gradients. Each is projected onto the normal planes of the gradients that conflict with it.
 
-    Start with p_t = g_t. For each other task j, in random order: if p_t . g_j < 0, then p_t <- p_t - (p_t . g_j) / |g_j|^2 g_j. The shared
-    update is sum_t p_t. With two tasks the order is not random.
+    Start with p_t = g_t. For each other task j, in random order: if p_t . g_j < 0 (a conflict),
+    p_t <- p_t - (p_t . g_j) / |g_j|^2 g_j. The shared update is sum_t p_t. With two tasks the order is not random.
     """
 
     def weights(self, gram: Tensor) -> Tensor:

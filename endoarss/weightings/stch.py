@@ -19,14 +19,14 @@ _LOWEST_NADIR = 1e-4
 
 @register_weighting("stch")
 class SmoothTchebycheff(LossWeighting):
-    """The loss is T mu log sum_t exp((log(l_t / nadir_t) - max) / mu), after a warm-up of W epochs.
+    """The loss is T mu log sum_t exp((r_t - max r) / mu) after a warm-up of W epochs, with the T tasks and r_t = log(l_t / nadir_t).
 
-    In epochs 0 to W the loss is sum_t log l_t. The mean raw losses of epoch W become the nadir, which is at least 1e-4. The gradients of
-    the tasks' own parameters are scaled too.
+    In epochs 0 to W, counted from 0, the loss is sum_t log l_t. The mean raw losses of epoch W become the nadir, which is at least 1e-4. No
+    gradient flows through max r. The gradients of the tasks' own parameters are scaled too.
 
     Args:
         mu: smoothness, above 0.
-        warmup_epochs: W.
+        warmup_epochs: W, the number of epochs before the epoch that records the nadir.
     """
 
     BOUNDS: ClassVar = {"mu": "[1e-6, 1000000]", "warmup_epochs": "[0, 100000]"}

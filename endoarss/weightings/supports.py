@@ -1,7 +1,7 @@
 """Solve small optimisation problems over the tasks' weights by trying every set of tasks whose weights may be above 0.
 
-Such a problem is a linear system if it is known which weights are 0. With T tasks there are 2^T sets. This is exact, simple, and fast for
-the few tasks of a model. It waits for the device; for two tasks the weightings use closed forms instead.
+If it is known which weights are 0, such a problem is a linear system. T tasks have 2^T sets. This search is exact, simple, and fast for the
+few tasks of a model. The search waits for the device; for two tasks the weightings use closed forms instead.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from endoarss.weightings.supports import best_of, inverse, spread, subsets
 
 @register_weighting("upgrad")
 class UnconflictingProjection(GramWeighting):
-    """The shared update is the mean of the gradients after each was projected onto the cone of vectors that conflict with no gradient.
+    """The shared update is the mean of the projected gradients. Each is projected onto the cone of vectors that conflict with no gradient.
 
-    The projection of g_t is sum_j v_j g_j with the v that minimises v^T G v where v_t >= 1 and v_j >= 0 (proposition 1). For two tasks it
-    is g_t - min(g_1 . g_2, 0) / |g_j|^2 g_j, so the update is half of PCGrad's. torchjd adds 1e-4 to the diagonal of the normalised G for
-    its solver.
+    The projection of g_t is sum_j v_j g_j with the v that minimises v^T G v where v_t >= 1 and v_j >= 0 (proposition 1); G is the Gram
+    matrix. For two tasks it is g_t - min(g_1 . g_2, 0) / |g_j|^2 g_j, so the update is half of PCGrad's. torchjd adds 1e-4 to the diagonal
+    of the normalised G for its solver.
     """
 
     def weights(self, gram: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ class UnconflictingProjection(GramWeighting):
 
 
 def _projection(gram: Tensor, task: int) -> Tensor:
-    """Return the coefficients v (T,) of one gradient's projection. For each set of other tasks, the candidate has G v = 0 there."""
+    """Return the coefficients v (T,) of one gradient's projection. For each set of other tasks, the candidate has (G v)_j = 0 in it."""
     tasks = len(gram)
 
     def coefficients(subset: list[int]) -> Tensor:

@@ -27,6 +27,7 @@ from corruptions import (
     backend_of,
     corrupt,
     corrupt_pair,
+    corruptions_of,
     moves_pixels,
     selected_corruptions,
     sweep,
@@ -350,6 +351,10 @@ def test_bad_parameters_are_named() -> None:
         corrupt(IMAGE, "contrast", 3, density=1)
     with pytest.raises(CorruptionError, match="unknown profile 'paper'"):
         corrupt(IMAGE, "contrast", 3, profile="paper")
+    with pytest.raises(CorruptionError, match="unknown profile 'paper'"):
+        corruptions_of("paper")
+    with pytest.raises(CorruptionError, match="unknown corruption 'fogg'"):
+        moves_pixels("fogg")
     with pytest.raises(CorruptionError, match="direction 'up'"):
         corrupt(IMAGE, "gamma_correction", 3, direction="up")
     for name, parameter in (("smoke", "mean_transmission"), ("bleeding", "coverage")):

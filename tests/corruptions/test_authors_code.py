@@ -27,7 +27,9 @@ def test_it_has_all_but_what_was_not_released() -> None:
             corrupt(image, name, 3, profile="authors_code")
     with pytest.raises(CorruptionError, match="needs the backend 'reference'; use backend 'auto'"):
         backend_of("contrast", "fast", "authors_code")
-    with pytest.raises(CorruptionError, match="unknown parameter 'direction'; it has no parameters"):
+    with pytest.raises(
+        CorruptionError, match="unknown parameter 'direction'; it has no parameters with the backend 'reference'"
+    ):
         corrupt(image, "gamma_correction", 3, profile="authors_code", direction="dark")
 
 

@@ -80,9 +80,12 @@ def test_colours_of_a_label(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (encode_png(shades(IDS))[:-400], "not a readable picture .*Expected a complete PNG, JPEG, BMP, TIFF or WEBP"),
-        (encode_png(np.zeros((6001, 6000), np.uint8)), "claims 6000x6001 pixels; expected at most 36,000,000"),
-        (b"", r"not a readable picture \(empty\)"),
+        (encode_png(shades(IDS))[:-400], "not a readable image .*Expected a complete PNG, JPEG, BMP, TIFF or WEBP"),
+        (
+            encode_png(np.zeros((6001, 6000), np.uint8)),
+            "it claims to have 6000x6001 pixels; expected at most 36,000,000",
+        ),
+        (b"", r"not a readable image \(empty\)"),
         (b"<!DOCTYPE html>", "a web page or other text"),
         (b"\xff\xd8\xff\xe0" + bytes(60), "a JPEG that is damaged"),
         (b"what is this", "of an unknown kind"),

@@ -63,7 +63,7 @@ def test_a_confidence_outside_0_to_1_is_named(wrong: list[float]) -> None:
 
 @pytest.mark.parametrize(("confidence", "correct"), [([], []), ([0.5], []), ([[0.5]], [[True]])])
 def test_other_shapes_are_named(confidence: list[object], correct: list[object]) -> None:
-    with pytest.raises(ValueError, match=r"expected two equal, non-empty \(N,\)"):
+    with pytest.raises(ValueError, match=r"expected the same shape \(N,\), N > 0"):
         expected_calibration_error(confidence, correct)  # type: ignore[arg-type]
 
 

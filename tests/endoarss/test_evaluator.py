@@ -244,6 +244,6 @@ def test_bad_images_are_named_and_not_kept() -> None:
     with pytest.raises(ValueError, match=r"outside 0\.\.3"):
         evaluator.add(mask=(data.truth[0], data.prediction[0] + np.uint8(4)))
     evaluator.add(activity=(0, 1))
-    with pytest.raises(ValueError, match="expected the same for all images"):
+    with pytest.raises(ValueError, match="expected the same ones for all images"):
         evaluator.add(mask=(data.truth[0], data.prediction[0]))
     assert len(evaluator.rows) == 1

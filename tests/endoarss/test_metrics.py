@@ -159,7 +159,7 @@ def test_bad_input_is_named() -> None:
         evaluate_segmentation(mask, mask[:, :2], 3)
     with pytest.raises(ValueError, match=r"outside 0\.\.1"):
         evaluate_segmentation(mask + 2, mask, 2)
-    with pytest.raises(ValueError, match="non-empty"):
+    with pytest.raises(ValueError, match="expected the same shape"):
         evaluate_classification([], [], 2)
     with pytest.raises(ValueError, match=r"outside 0\.\.1"):
         evaluate_classification([0], [2], 2)

@@ -114,12 +114,12 @@ def test_logits_and_probabilities_are_refused_with_what_to_do(library: Callable[
     with pytest.raises(ValueError, match=r"labels of shape \(4, 3\); expected \(N,\).*argmax\(1\)"):
         evaluate_classification(library(LABELS[:4]), library(PROBABILITIES), 3)
     with pytest.raises(
-        ValueError, match=r"probabilities from -3 to 5; expected 0 to 1. For logits, give their softmax"
+        ValueError, match=r"probabilities from -3 to 5; expected 0 to 1. For logits, pass their softmax"
     ):
         Evaluator((), ACTIVITIES).add(activity=(0, library(np.array([5.0, -3.0, 1.0]))))
     with pytest.raises(ValueError, match=r"mask of shape \(20, 30\) and type float64; expected integers"):
         Evaluator(CLASSES).add(mask=(library(TRUTH[0]), library(PREDICTED[0].astype(np.float64))))
-    with pytest.raises(ValueError, match=r"mask values outside 0\.\.2"):
+    with pytest.raises(ValueError, match=r"some mask values are outside 0\.\.2"):
         Evaluator(CLASSES).add(mask=(library(TRUTH[0]), library(PREDICTED[0].astype(np.int64) - 1)))
     with pytest.raises(ValueError, match=r"expected an integer in 0\.\.2"):
         Evaluator((), ACTIVITIES).add(activity=(library(LABELS[:1]), 0))

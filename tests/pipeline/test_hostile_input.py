@@ -126,7 +126,7 @@ def test_a_damaged_picture_is_read_or_refused(mode: str, where: int, noise: byte
 def test_a_mislabelled_picture_is_refused(tmp_path: Path, format: str) -> None:
     path = tmp_path / "frame000.png"
     Image.new("RGB", (16, 16)).save(path, format)
-    with pytest.raises(InputError, match=r"frame000.png: not a readable picture .*Expected a complete PNG or JPEG"):
+    with pytest.raises(InputError, match=r"frame000.png: it is not a readable image .*Expected a complete PNG or JPEG"):
         read_rgb(path)
 
 
@@ -135,7 +135,7 @@ def test_every_truncation_is_found(tmp_path: Path) -> None:
     # The last twelve bytes are the end mark, which holds no pixels.
     for length in range(0, len(whole) - 12, 37):
         path.write_bytes(whole[:length])
-        with pytest.raises(InputError, match="frame000.png: not a readable picture"):
+        with pytest.raises(InputError, match="frame000.png: it is not a readable image"):
             read_rgb(path)
 
 
@@ -155,7 +155,7 @@ def bomb(width: int, height: int) -> bytes:
 def test_a_picture_that_claims_too_much_is_not_decoded(tmp_path: Path, width: int, height: int) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(bomb(width, height))
-    with pytest.raises(InputError, match=r"bomb.png: (claims|not a readable picture)"):
+    with pytest.raises(InputError, match=r"bomb.png: it (claims|is not a readable image)"):
         read_header(path)
 
 
@@ -186,7 +186,7 @@ def test_a_picture_file_that_holds_too_much_is_not_read(tmp_path: Path) -> None:
     path.write_bytes(png())
     with path.open("r+b") as stream:
         stream.truncate(5 << 30)  # sparse
-    with pytest.raises(InputError, match=r"frame000.png: 5,368,709,120 bytes; expected a picture of at most"):
+    with pytest.raises(InputError, match=r"frame000.png: 5,368,709,120 bytes; expected an image of at most"):
         read_header(path)
 
 

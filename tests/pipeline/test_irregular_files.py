@@ -167,4 +167,4 @@ def test_corruptions_apply_does_the_rest(tmp_path: Path, capsys: pytest.CaptureF
     assert (tmp_path / "out/brightness/1/images/good.png").is_file()
     listing = make(tmp_path / "list.txt", "a named pipe")
     assert corruptions_command(["apply", str(tmp_path / "in"), str(tmp_path / "x"), "--only", str(listing)]) == 1
-    assert "list.txt: not a readable text file (a named pipe; expected a regular file)" in capsys.readouterr().err
+    assert "list.txt: it is not a readable text file (a named pipe; expected a regular file)" in capsys.readouterr().err

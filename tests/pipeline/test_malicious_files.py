@@ -189,7 +189,7 @@ def test_as_rows_and_pictures(study_file: Path, content: bytes, mark: Path, caps
     (FOLDER / "provenance.json").write_text("{}")
     assert run(study_file, "step", "collect_results") == 1
     Path("mask.png").write_bytes(content)
-    with pytest.raises(InputError, match="not a readable picture"):
+    with pytest.raises(InputError, match="not a readable image"):
         read_ids(Path("mask.png"))
     assert not mark.exists() and "Traceback" not in capsys.readouterr().err
 

@@ -192,7 +192,7 @@ def test_a_broken_picture_stops_the_build_with_its_name(done: Path, snakemake: R
     (done / "broken.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     run = snakemake(done, "data/datasets/mtlesd/done.json", study="broken.yaml")
     assert run.returncode != 0
-    assert f"{broken.name}: not a readable picture" in run.stdout + run.stderr
+    assert f"{broken.name}: it is not a readable image" in run.stdout + run.stderr
     assert not (done / "data/datasets/mtlesd/manifest.csv").exists()
 
 

@@ -324,8 +324,8 @@ def test_other_settings_are_refused(
         (("--set", "bleeding.coverage=0.5"), "a parameter is given for bleeding, which is not among"),
         (("--backend", "reference"), "smoke: the backend 'reference' does not have it"),
         (("--profile", "authors_code"), "smoke: the profile 'authors_code' does not have it"),
-        (("--masks", "nowhere"), "--masks nowhere: no such folder"),
-        (("--only", "nowhere.txt"), "nowhere.txt: not a readable text file"),
+        (("--masks", "nowhere"), "--masks nowhere: there is no such folder"),
+        (("--only", "nowhere.txt"), "nowhere.txt: it is not a readable text file"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(
@@ -354,7 +354,7 @@ def test_settings_that_cannot_be_used_are_refused(
         ("in", "masks", "is --masks"),
         ("in", "in/a.jpg", "a file; expected a folder"),
         ("in", "strange", "holds notes.txt, but no corruptions.json"),
-        ("in", "damaged", "not written by this command, or damaged"),
+        ("in", "damaged", "not written by this command, or is damaged"),
     ],
 )
 def test_folders_that_cannot_be_used_are_refused(
@@ -391,7 +391,7 @@ def test_names_that_would_be_the_same_are_refused(tree: Path, run: Run, capsys: 
 def test_what_the_list_names_must_be_there(tree: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     (tree / "list.txt").write_text("a\nv9/x\n")
     assert run("--only", str(tree / "list.txt")) == 1
-    assert "v9/x: no such image below" in capsys.readouterr().err
+    assert "it lists v9/x; expected images below" in capsys.readouterr().err
 
 
 def test_masks_of_other_pictures_are_refused(tree: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -429,8 +429,8 @@ def break_picture(tree: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "reason", "workers"),
     [
-        ("torn", "v1/b.png: not a readable picture", "1"),
-        ("torn", "v1/b.png: not a readable picture", "2"),
+        ("torn", "v1/b.png: it is not a readable image", "1"),
+        ("torn", "v1/b.png: it is not a readable image", "2"),
         ("deep", "v1/b.png: RGB of 16 bits per channel; expected RGB, grey or a palette with 8", "1"),
         ("small", "v1/b.png: image of 64x20 pixels; expected at least 32 per side", "1"),
         ("no mask", "v1/b.png: its mask v1/b.png: missing.", "1"),

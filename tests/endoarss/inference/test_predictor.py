@@ -165,7 +165,7 @@ def test_what_was_read_before_an_error_is_predicted(predictor: Predictor, tmp_pa
         write(tmp_path / name, scene(90, 70))
     (tmp_path / "c.png").write_bytes(b"torn")
     found = []
-    with pytest.raises(MediaError, match="c.png: not a readable picture"):
+    with pytest.raises(MediaError, match="c.png: it is not a readable image"):
         for one in predictor.stream(tmp_path):
             found.append(one.path)
     assert found == [tmp_path / "a.png", tmp_path / "b.png"]

@@ -114,7 +114,7 @@ def test_an_incomplete_build_does_not_replace_a_dataset(trees: Path, tmp_path: P
     before = (folder / "manifest.csv").read_bytes()
     broken = sorted((copy / "esd" / "train").rglob("image/*.png"))[-1]
     broken.write_bytes(broken.read_bytes()[:200])
-    with pytest.raises(InputError, match=f"{broken.name}: not a readable picture"):
+    with pytest.raises(InputError, match=f"{broken.name}: it is not a readable image"):
         build(copy, tmp_path, "mtlesd")
     assert (folder / "manifest.csv").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["mtlesd", "raw"]
@@ -172,7 +172,9 @@ def test_an_interrupted_build_continues(trees: Path, tmp_path: Path, monkeypatch
     broken = released.read_tree(copy / "esd", "esd")[-1].mask
     whole = broken.read_bytes()
     broken.write_bytes(whole[:100])
-    with pytest.raises(InputError, match=rf"{broken.name}: not a readable picture.*skip_bad leaves such frames out"):
+    with pytest.raises(
+        InputError, match=rf"{broken.name}: it is not a readable image.*skip_bad leaves such frames out"
+    ):
         build(copy, tmp_path, "mtlesd")
     journal = tmp_path / ".mtlesd.partial/journal.jsonl"
     done = len(journal.read_text().splitlines())

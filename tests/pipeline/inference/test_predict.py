@@ -258,10 +258,10 @@ def test_the_rest_is_done_and_what_failed_is_named(
     said = capsys.readouterr().err
     assert "6 of 12 inputs could not be read completely; all other frames are predicted:" in said
     for message in (
-        "b.jpg: not a readable picture",
+        "b.jpg: it is not a readable image",
         "deep.png: grey of 16 bits per channel; expected RGB, grey or a palette with 8",
-        "f.tif: not a readable picture",
-        "stack.tiff: holds several pictures; expected one",
+        "f.tif: it is not a readable image",
+        "stack.tiff: it holds several images; expected one",
         "frames could be decoded, expected 30",
         "junk.mp4: not a readable video",
     ):
@@ -279,7 +279,7 @@ def test_nothing_readable_gives_no_table(checkpoint: Path, tmp_path: Path, capsy
     (tmp_path / "a.png").write_bytes(b"")
     assert run(checkpoint, tmp_path / "a.png", "--out", tmp_path / "out") == 1
     said = capsys.readouterr().err
-    assert "no frame could be read:" in said and "a.png: not a readable picture" in said
+    assert "no frame could be read:" in said and "a.png: it is not a readable image" in said
     assert not (tmp_path / "out/predictions.csv").exists()
 
 

@@ -151,7 +151,7 @@ def blurred(folder: Path, form: str) -> None:
         ([0, 0], lambda masks: None, "all 12 inspected masks hold only the value 0, so there is nothing to learn"),
         ([*range(0, 195, 3)], lambda masks: None, "65 values in 12 masks; expected at most 64 classes"),
         ([0, 300, 600], lambda masks: None, "value 600 in grey of 16 bits per channel; expected ids of at most 255"),
-        ([0, 255, 0], lambda masks: broken(masks), "0 of 12 frames can be used.*not a readable picture"),
+        ([0, 255, 0], lambda masks: broken(masks), "0 of 12 frames can be used.*not a readable image"),
     ],
 )
 def test_masks_that_no_study_can_read(
@@ -189,7 +189,7 @@ def test_frames_that_cannot_be_used_are_counted_and_left_out(write: Write) -> No
     made = new_study("own", images, masks)
     assert dataset_of(made)["skip_bad"] is True
     assert "images without a mask, which are left out: 1 of 15" in made.text
-    assert "3 of 14 frames cannot be used: own/masks/case1_0003.png: not a readable picture" in made.text
+    assert "3 of 14 frames cannot be used: own/masks/case1_0003.png: it is not a readable image" in made.text
     assert len(collect(load_study(made.path), "own")[0].samples) == 14
 
 

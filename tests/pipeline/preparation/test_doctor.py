@@ -132,9 +132,9 @@ def test_broken_trees_name_every_fault(make: Callable[..., Study], copy: Path) -
     assert not report.usable and report.datasets[0].state == "broken"
     for part in (
         f"{frames[0].image.name}: missing. Expected the official label",
-        f"{frames[1].image.name}: not a readable picture",
+        f"{frames[1].image.name}: it is not a readable image",
         f"{frames[2].image}",
-        f"{truncated}: not a readable picture",
+        f"{truncated}: it is not a readable image",
         f"{texts_2018[0]}, line 1: unknown action 'Flying'",
         f"{texts_2018[1]}: not a UTF-8 text",
     ):
@@ -149,7 +149,7 @@ def test_broken_trees_name_every_fault(make: Callable[..., Study], copy: Path) -
     assert skipping.usable and not texts(skipping, "error")
     shallow = check_sources(make(copy, mtlendovis={}), ["mtlendovis"])
     said = "\n".join(texts(shallow, "error"))
-    assert f"{frames[1].image.name}: not a readable picture" in said and f"{frames[2].label}" in said
+    assert f"{frames[1].image.name}: it is not a readable image" in said and f"{frames[2].label}" in said
     assert f"{frames[2].image} is 12x10" in said
 
 

@@ -337,7 +337,7 @@ def test_a_torn_mask_does_not_stop_the_detection(copy: Path) -> None:
     path.write_bytes(path.read_bytes()[:60])
     tree = endovis2018.read_tree(root)
     frame = next(frame for frame in tree.frames.values() if frame.annotation == path)
-    with pytest.raises(InputError, match=f"{path.name}: not a readable picture"):
+    with pytest.raises(InputError, match=f"{path.name}: it is not a readable image"):
         endovis2018.type_mask(tree, frame)
 
 
@@ -649,11 +649,11 @@ def test_unreadable_pictures_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"frame000.png: missing"):
         read_rgb(path)
     path.write_bytes(b"not a picture")
-    with pytest.raises(InputError, match=r"frame000.png: not a readable picture"):
+    with pytest.raises(InputError, match=r"frame000.png: it is not a readable image"):
         read_rgb(path)
     write_png(path, np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8))
     path.write_bytes(path.read_bytes()[:3000])
-    with pytest.raises(InputError, match=r"frame000.png: not a readable picture .*Expected a complete PNG"):
+    with pytest.raises(InputError, match=r"frame000.png: it is not a readable image .*Expected a complete PNG"):
         read_rgb(path)
     Image.fromarray(np.zeros((5, 5), np.uint16)).save(path)
     with pytest.raises(InputError, match="grey of 16 bits per channel; expected RGB, grey or a palette with 8"):
