@@ -239,7 +239,10 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
             {"backbones": {"vgg": {"label": "V", "model": "vgg", "weights": "none"}}},
             "unknown backbone 'vgg'.*Known: dinov2",
         ),
-        ({"raw": {}}, "raw: the dataset mtlesd is built from esd, which is missing.*the data is available from the authors"),
+        (
+            {"raw": {}},
+            "raw: the dataset mtlesd is built from esd, which is missing.*the data is available from the authors",
+        ),
         (
             {"robustness": {"cells": [{}], "severities": [6]}},
             "robustness.severities.0: 6 is not allowed; expected a whole number from 1 to 5",
