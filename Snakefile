@@ -1,7 +1,7 @@
-# The whole path of one study, from raw trees to the report.
+# The workflow of one study, from raw trees to the report.
 #
-#   snakemake --cores 2                                        the study in params.yaml
-#   snakemake --cores all --configfile studies/paper.yaml      another one, never merged with params.yaml
+#   snakemake --cores 2                                        run the study in params.yaml
+#   snakemake --cores all --configfile studies/paper.yaml      run another study; params.yaml is not read
 
 import os
 import sys
@@ -11,8 +11,8 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 sys.path.insert(0, str(workflow.basedir))
-# Jobs call `python`: the one that runs Snakemake, on the code beside this file, whatever is activated and wherever they run.
-# Not by its path in the rules: their results would be out of date wherever that is another.
+# Jobs call `python`. With these variables, that is the Python that runs Snakemake, and it imports the code next to this file, in any
+# working directory. Rules do not contain its path, because Snakemake would take results as outdated where that path is another.
 for name, folder in {"PATH": Path(sys.executable).parent, "PYTHONPATH": workflow.basedir}.items():
     os.environ[name] = os.pathsep.join([str(folder), *filter(None, [os.environ.get(name)])])
 
@@ -22,7 +22,7 @@ from pipeline.errors import InputError
 from pipeline.status.run_page import show_run
 from pipeline.study.text import read_study_text
 
-# A given study stands alone: Snakemake would merge a second configfile deep into the first.
+# Only one study is read, because Snakemake would merge the keys of a second configfile into the first.
 given = workflow.overwrite_configfiles or ["params.yaml"]
 if len(given) > 1:
     raise WorkflowError(f"--configfile: {len(given)} files. Give one study; Snakemake would merge them.")
@@ -32,11 +32,11 @@ if not Path(given[0]).exists():
     )
 if workflow.deployment_settings.deployment_method:
     raise WorkflowError(
-        "--software-deployment-method: all jobs run in the environment that Snakemake runs in. Leave the option out; with conda, "
-        "make that environment from environment.yml, whose first lines say how."
+        "--software-deployment-method: all jobs run in the environment of Snakemake. Leave the option out. To use conda, "
+        "create that environment from environment.yml, as its first lines explain."
     )
 try:
-    read_study_text(Path(given[0]))  # Snakemake's own reader takes the last of two equal keys in silence
+    read_study_text(Path(given[0]))  # Snakemake's own reader accepts a repeated key without a message
 except InputError as error:
     raise WorkflowError(f"The study is not valid. {error}")
 
@@ -51,7 +51,7 @@ include: "pipeline/rules/models.smk"
 include: "pipeline/rules/reports.smk"
 
 
-# `snakemake --lint` asks every rule for its software. None has any of its own: all run in the environment of Snakemake.
+# `snakemake --lint` expects an environment for every rule. All rules run in the environment of Snakemake, so this one is empty.
 for each in workflow.rules:
     each.conda_env = lambda wildcards: None
 
@@ -64,17 +64,17 @@ localrules:
 rule all:
     default_target: True
     input:
-        # Each is named for itself: reports are there with gaps too, and what is missing is made.
+        # All results are listed, not only the reports, because a report with gaps exists although results are missing.
         [result.done for result in RESULTS.all],
 
 
-# What DVC keeps apart from reports.
+# The target of the stage `models` in dvc.yaml.
 rule models:
     input:
         [result.done for result in RESULTS.of_models()],
 
 
-# What a run looks like. `snakemake --printshellcmds` prints Snakemake's own messages instead.
+# Show the progress of the run. `snakemake --printshellcmds` prints Snakemake's own messages instead.
 page = show_run(study, workflow)
 
 
@@ -82,7 +82,7 @@ onsuccess:
     page.say_made()
 
 
-# What is there is reported, gaps with their reasons; the next run does what failed again, and the report with it.
+# Report the existing results, and the gaps with their reasons. The next run repeats the failed jobs and makes the report again.
 onerror:
     shell(f"python -m pipeline.cli report --if-gaps --study {STUDY} > {LOGS}/report.log 2>&1 || true")
     page.say_failures()

@@ -1,1 +1,1 @@
-"""The pipeline from raw trees to a report: studies, data and files. CONTRIBUTING.md describes its subpackages."""
+"""Run studies, from raw trees to a report. CONTRIBUTING.md describes the subpackages."""

@@ -1,4 +1,4 @@
-"""The exception of the pipeline whose message users read: what is wrong, where, what was expected, and what to do."""
+"""Define the exception whose message users read. The message says what is wrong and where, what was expected, and what to do."""
 
 from pipeline.redaction import masked
 

@@ -1,4 +1,4 @@
-"""Commands that train, merge and evaluate models, and predict with them."""
+"""Declare the commands that train, merge and evaluate models, and predict with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands whose help ends with an example, groups of commands with titled sections, and messages about invalid command lines."""
+"""Define commands whose help ends with an example, groups of commands in titled sections, and messages about invalid command lines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Command(click.Command):
 
 
 class Group(Command, click.Group):
-    """Commands in sections. A section without a title is not shown in the help. Users may write - for _ in names.
+    """A group of commands in sections. The help leaves out sections without a title. Users may write - for _ in names.
 
     Attributes:
         sections: the commands by title.
@@ -60,7 +60,9 @@ class Group(Command, click.Group):
             (group for group in self.commands.values() if isinstance(group, Group) and name in group.commands), None
         )
         if inner is not None:
-            raise click.UsageError(f"{ctx.command_path} {args[0]} is {ctx.command_path} {inner.name} {name}.", ctx)
+            raise click.UsageError(
+                f"{ctx.command_path} {args[0]} is called {ctx.command_path} {inner.name} {name}.", ctx
+            )
         raise click.UsageError(f"{ctx.command_path}: {unknown('command', args[0], self.commands)}", ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,4 +1,4 @@
-"""The results that a command makes, from the values of its options."""
+"""Find the results that a command makes, from the values of its options. `pipeline.cli.commands` records these results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def made_by(what: str, results: ResultsOfStudy, values: Mapping[str, Any]) -> li
         values: the values of the command's options, by name.
 
     Raises:
-        InputError: if the study has no such cell or dataset.
+        InputError: if the study has no such cell or dataset, or models cannot be merged as the options say.
     """
     if what == "merged":
         return _merged(results, values)
@@ -40,7 +40,7 @@ def made_by(what: str, results: ResultsOfStudy, values: Mapping[str, Any]) -> li
     if "datasets" in values:
         return [make(known_dataset(results.study, name)) for name in values["datasets"]]
     if "dataset" in values:
-        # With --skip-bad, which the study does not have, the dataset is not the one that the study describes.
+        # With --skip-bad, the dataset may lack frames that the study asks for, so it is not recorded.
         return [] if values.get("skip_bad") else [make(known_dataset(results.study, values["dataset"]))]
     if (what == "pretrain_backbone" and results.study.pretraining is None) or values.get("only"):
         return []

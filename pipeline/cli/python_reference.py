@@ -1,4 +1,4 @@
-"""The page of the Python interface, written from docstrings: python -m pipeline.cli.python_reference.
+"""Write the page of the Python interface from docstrings: python -m pipeline.cli.python_reference.
 
 GitHub does not show what mkdocstrings adds to the pages about the packages, so this page lists their functions with signatures.
 """

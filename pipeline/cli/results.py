@@ -1,4 +1,4 @@
-"""Commands that show, report, verify and clean results."""
+"""Declare the commands that show, report, verify and clean results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REPORT_STEPS = (
 
 
 def report_locks(does: str, *steps: str) -> Locks:
-    """Return the locks of reporting steps. does: what the command does, as in "process 12, which makes the tables of demo"."""
+    """Return a function that returns the locks of reporting steps. does: as in "process 12, which makes the tables of demo"."""
     return lambda study, values: Work(f"{does} of {study.name}", [Lock(report_lock(study, step)) for step in steps])
 
 
@@ -39,7 +39,7 @@ COMMANDS = [
         locks=report_locks("writes the paper", "write_paper"), makes="paper"),
     command(
         "verify", "verify.verify_study:print_verification", "Check saved results against study, data and checkpoints.\n\n"
-        "Exits with 1 if results do not agree with these.", "verify --study studies/demo.yaml --cells 1",
+        "The exit status is 1 if they do not agree.", "verify --study studies/demo.yaml --cells 1",
         click.option("--cells", "count", type=AtLeast(0), default=3, help="How many models predict again (default: 3)."),
         click.option("--cell", "cell_ids", multiple=True, metavar="ID", help="Predict again with this model (repeatable)."),
         click.option("--seed", type=int, default=0, help="Seed that draws models and conditions (default: 0)."),

@@ -1,4 +1,4 @@
-"""Commands to start with: make a study, check its data, list its content."""
+"""Declare the commands to start with: write a study, check its data, list its content."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.cli.groups import Command
 
 # fmt: off
 def doctor(name: str, example: str, makes: str | None = None) -> Command:
-    """Make a command that checks raw trees. makes: its result, if it is the step of the workflow whose report is recorded."""
+    """Make a command that checks raw trees. makes: name of its result, or None for the command by hand, whose report is not recorded."""
     return command(
         name, "preparation.check_sources:doctor", "Report what is missing or wrong in a study's raw trees.", example,
         click.option("--dataset", "datasets", multiple=True, metavar="NAME", help="Check only this dataset (repeatable)."),

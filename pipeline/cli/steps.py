@@ -1,4 +1,4 @@
-"""`endoarss step NAME`: commands that only rules call. Each has the name of its rule."""
+"""Declare the commands `endoarss step NAME`, which only rules call. Each has the name of its rule."""
 
 from __future__ import annotations
 

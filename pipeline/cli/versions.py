@@ -1,4 +1,4 @@
-"""Commands for versions of results with DVC, which work on the study in params.yaml."""
+"""Declare the commands that use DVC for versions of results. They work on the study in params.yaml."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COMMANDS = [
             "Writes params.yaml, with all defaults, and .dvc/study.yaml. STUDY is a study file, or params.yaml itself.",
             "use studies/paper.yaml", click.argument("path", type=PATH, metavar="STUDY"), of_study=False),
     command("record", "workflow.record_restore:record",
-            "After snakemake: record its results in DVC.", "record", of_study=False),
+            "Record in DVC the results that Snakemake made.", "record", of_study=False),
     command("restore", "workflow.record_restore:restore",
-            "After `dvc pull` or a copy: check that all results are current.", "restore", of_study=False),
+            "Check that results from `dvc pull` or a copy are current.", "restore", of_study=False),
 ]

@@ -101,9 +101,8 @@ def gather_results(study: Study, protocol: str, results: StudyResults | None = N
     """
     results = results or StudyResults(study)
     for dataset in evaluated_datasets(study):
-        results.frames(
-            dataset
-        )  # if the dataset is not built, this message comes before one that no model is trained on it
+        # Raises if the dataset is not built. Without this line, the error would say that no cell has results.
+        results.frames(dataset)
     robust = [cell for cell in robust_models(study) if cell not in results.missing_robust_models]
     return gather_scores(results, protocol, results.present_models, robust)
 

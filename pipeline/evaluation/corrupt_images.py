@@ -34,7 +34,7 @@ def corrupt_images(study: Study, dataset: str, workers: int) -> None:
         workers: number of processes.
 
     Raises:
-        InputError: if the dataset is not built.
+        InputError: if the dataset is not built, or another process writes the folder.
     """
     conditions, folder = conditions_of(study), corrupted_folder(study, dataset)
     split = load_split(dataset_folder(study, dataset), "test", study.input_size)

@@ -1,4 +1,4 @@
-"""Test images of a dataset under every corruption, batch by batch; other processes corrupt them or read them from the cache."""
+"""Corrupt the test images of a dataset batch by batch, or read them from the cache, in other processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.io.images import read_ids, read_rgb
 from pipeline.study.components import know_own_corruptions, own_corruptions
 from pipeline.study.conditions import CLEAN, Conditions
 
-_BATCH_BYTES = 1 << 25  # of the images in one batch, at all severities together
+_BATCH_BYTES = 1 << 25  # size of the images in one batch, at all severities together
 _WAITING_PER_WORKER = 3  # batches
 
 
@@ -79,7 +79,7 @@ def corrupted_batches(
     def items() -> Iterator[_Item]:
         for name, start in starts:
             index = range(start, min(start + count, len(split.frame_ids)))
-            # A copy of the batch, because a memory-mapped array would be sent to the other process completely.
+            # `take` copies the batch, because a memory-mapped array would be sent to the other process completely.
             yield _Item(name, index, split.take(list(index)))
 
     return in_order(pool, work, items(), workers * _WAITING_PER_WORKER)

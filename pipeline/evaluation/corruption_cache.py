@@ -1,4 +1,4 @@
-"""The cache of corrupted images of a dataset, which `corrupt_images` fills once for all models."""
+"""Find and check the cache of corrupted images of a dataset. `corrupt_images` fills the cache once for all models."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def evaluate_cells(study: Study, cells: Sequence[str], again: bool = False) -> N
         again: whether the models first predict again, which imports torch.
 
     Raises:
-        InputError: if the study has no such cell, or the cell is not merged yet.
+        InputError: if the study has no such cell, or the cell is not merged yet; and as for `evaluate_cell`.
     """
     for cell in [find_cell(study, cell_id) for cell_id in dict.fromkeys(cells)]:
         check_made(study, cell)

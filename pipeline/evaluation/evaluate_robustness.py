@@ -38,7 +38,7 @@ def evaluate_robustness_of(study: Study, cells: Sequence[str], workers: int) -> 
     """Evaluate cells by id, as `evaluate_robustness` does. If that fails, save the reason for reports and `endoarss status`.
 
     Raises:
-        InputError: if the study has no such cell, or the cell is not merged yet.
+        InputError: if the study has no such cell, or the cell is not merged yet; and as for `evaluate_robustness`.
     """
     models = [find_cell(study, cell_id) for cell_id in dict.fromkeys(cells)]
     for cell in models:
@@ -50,7 +50,7 @@ def evaluate_robustness_of(study: Study, cells: Sequence[str], workers: int) -> 
 def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> None:
     """Write robustness/{metrics.json,per_image.parquet,gallery.npz,provenance.json} of trained cells of one dataset.
 
-    The images are resized to the input size of the model and then corrupted, once for all cells. If a corruption moves the masks, scores
+    The images are resized to the study's input size and then corrupted, once for all cells. If a corruption moves the masks, scores
     against the unmoved masks are stored too, with `mask_warped` false. An interrupted evaluation continues with the corruption that was
     not finished.
 
@@ -86,7 +86,7 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
                 "seed": conditions.seed,
                 "checkpoint_sha256": sha256_of(checkpoint),
                 "frames": len(split.frame_ids),
-                # The number of models in this evaluation; its seconds are those of all of them together.
+                # The number of models in this evaluation. The seconds in provenance are those of all these models together.
                 "models_together": len(cells),
             }
             write_results(model, conditions, labels, entries)

@@ -89,13 +89,13 @@ def evaluate_predictor(run: ExternalModelRun, predictor: str) -> Path:
 
 
 def evaluate_predictions(run: ExternalModelRun, folder: Path) -> Path:
-    """Evaluate predicted masks of a copy that `corruptions apply --size <input size>` made. Write files as `evaluate_predictor` does.
+    """Evaluate masks predicted on images that `corruptions apply --size <input size>` wrote. Write files as `evaluate_predictor` does.
 
     Masks of class ids are in <folder>/<corruption>/<severity>/[masks/]<frame>.png, those of clean images in <folder>/clean/0. Corruptions
     without a folder are left out. Activities are in an optional activity.csv with the columns corruption, severity, frame_id, activity.
 
     Raises:
-        InputError: if masks are missing or do not fit.
+        InputError: if masks or activities are missing or do not fit, or the images were corrupted with other settings than the study's.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. Expected <corruption>/<severity>/<frame>.png in it, and clean/0.")
@@ -146,7 +146,7 @@ class _StoredPredictions:
         missing = [path for path in self.masks.values() if not path.exists()]
         if missing:
             raise InputError(
-                f"{missing[0]}: this mask is missing, and {len(missing) - 1:,} others of {len(self.masks):,}. Expected one mask for "
+                f"{missing[0]}: this mask is missing; in all, {len(missing):,} of {len(self.masks):,} are missing. Expected one mask for "
                 "each test frame (the dataset's manifest.csv names them) under each condition, and in clean/0."
             )
         self.activities = self._read_activities(folder / ACTIVITIES, expected)

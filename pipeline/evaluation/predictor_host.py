@@ -213,7 +213,7 @@ def find_function(module_name: str, name: str) -> tuple[Callable[[NDArray[np.uin
             raise RefusedError(f"cannot be imported: {blame(error)}") from None
         raise RefusedError(
             f"there is no module {error.name!r}: neither {Path(*str(error.name).split('.'))}.py in {here} nor an installed one. Run "
-            "the command where it lies, or install it"
+            "the command in the folder of the module, or install the module"
         ) from None
     except (Exception, SystemExit) as error:
         raise RefusedError(f"cannot be imported: {blame(error)}") from None
@@ -276,7 +276,7 @@ def _short_path(path: str) -> str:
 def _message(error: BaseException) -> str:
     try:
         text = " ".join(str(error).split())
-    except Exception:  # the code of the user's error may fail too
+    except Exception:  # the user's error class may have code that fails
         text = ""
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]} ..."
 
@@ -303,7 +303,7 @@ def _serve(requests: BufferedReader, replies: BufferedWriter) -> None:
         replies.flush()
 
     settings = json.loads(requests.readline())
-    # As if the user had started the module as a program in the working directory.
+    # The module sees the same argv and path as a program that the user starts in the working directory.
     sys.argv, sys.path = [settings["module"]], [str(Path.cwd()), *sys.path]
     solved: set[str] = set()
     try:

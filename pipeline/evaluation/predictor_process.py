@@ -21,7 +21,7 @@ from pipeline.evaluation import predictor_host
 from pipeline.evaluation.robustness import Prediction
 from pipeline.labels.classes import LabelSet
 
-_SECONDS_TO_END = 5  # after the last request; then the process is killed
+_SECONDS_TO_END = 5  # time that the process has to end after the last request, before it is killed
 
 
 class PredictorProcess:

@@ -1,4 +1,4 @@
-"""Score predictions without a model: the most frequent activity, an all-background mask, the activity that instruments suggest."""
+"""Score predictions without a model: an all-background mask, the most frequent activity, and that of frames with the same instruments."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def score_references(study: Study, dataset: str) -> None:
 def rows_of_references(study: Study, dataset: str) -> dict[str, pd.DataFrame]:
     """Return the rows of each reference prediction, one row per image, by the name of the reference.
 
-    The most frequent activities are those of the training split: the dataset's own, or, for generalisation, that of the base dataset.
+    The most frequent activities are counted in the training split of the dataset, or of the base dataset in a test of generalisation.
     """
     labels = labels_of(study, dataset)
     split = load_split(dataset_folder(study, dataset), "test", study.input_size)

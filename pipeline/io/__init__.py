@@ -1,1 +1,1 @@
-"""Atomic files, hashes, images and processes. These modules know neither studies nor datasets."""
+"""Read and write files, hashes and images, and run processes. No module here depends on studies or datasets."""

@@ -1,4 +1,4 @@
-"""The content and size of folders. Links are not followed."""
+"""Return the content and size of folders. Links are not followed."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
             if not lock_path.exists() or not os.path.samestat(lock_path.stat(), os.fstat(lock.fileno())):
                 raise BlockingIOError  # the last holder deleted the lock file meanwhile, and a new one may exist
         except BlockingIOError:
-            raise InputError(f"{path}: another process is writing it; wait for it, or stop it.") from None
+            raise InputError(f"{path}: another process is writing it; wait until it ends, or stop it.") from None
         key_file = partial / _KEY
         if partial.exists() and not (key_file.is_file() and key_file.read_bytes() == key.encode()):
             shutil.rmtree(partial)
@@ -122,7 +122,7 @@ def _replace(partial: Path, path: Path) -> None:
 
 @contextmanager
 def whole_files() -> Iterator[Callable[[Path], Path]]:
-    """Yield a function from the path of a file to a temporary path next to it. All files are moved together if the block succeeds.
+    """Yield a function from the path of a file to a temporary path next to it. All files are moved at the end, if the block succeeds.
 
     So the results of a step replace those of an earlier run only after the last of them is computed and checked.
     """
@@ -142,7 +142,7 @@ def whole_files() -> Iterator[Callable[[Path], Path]]:
                 partial.replace(path)
         finally:
             for partial in partials.values():
-                with suppress(OSError):  # if writing failed too, that error is raised
+                with suppress(OSError):  # an error in the block or in writing must not be hidden by an error here
                     partial.unlink(missing_ok=True)
 
 
@@ -189,17 +189,17 @@ def write_if_changed(path: Path, text: str) -> None:
 
 
 def check_room(folder: Path) -> None:
-    """Check by a test file that files can be written to a folder.
+    """Create a folder if needed, and check with a test file that files can be written to it.
 
     Raises:
-        OSError: if they cannot; the error names the folder.
+        OSError: if files cannot be written; the error names the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(bytes(_PROBE_BYTES))
     except OSError as error:
-        error.filename = str(folder)  # the name of the test file tells people nothing
+        error.filename = str(folder)  # users do not know the test file
         raise
 
 

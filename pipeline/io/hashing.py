@@ -1,4 +1,4 @@
-"""SHA-256 digests of files, folders and JSON-like content."""
+"""Compute SHA-256 digests of files, folders and JSON-like content."""
 
 from __future__ import annotations
 

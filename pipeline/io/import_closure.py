@@ -1,7 +1,7 @@
-"""The files of code that a module depends on: its imports, their imports, and the data files next to them.
+"""Find the files of code that a module depends on: its imports, their imports, and the data files next to them.
 
 The files are parsed, not imported. Rules, provenance, resumed work and arrays all use this module, so that nobody lists source files by
-hand. `pipeline.workflow.step_code` knows which modules a step of the workflow consists of.
+hand. `pipeline.workflow.step_code` defines which modules a step of the workflow consists of.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ def _imports(file: Path, package: str) -> tuple[_Import, ...]:
 
 
 def _statements(file: Path, text: str) -> Iterator[ast.AST]:
-    """Return the import statements of a file, perhaps among other nodes. None if Python cannot parse it; the importing step reports that.
+    """Return the import statements of a file, perhaps among other nodes; none if Python cannot parse it, which the importing step reports.
 
     In the project's own files, where an import statement has lines of its own, only these lines are parsed, because each plan waits for
     the parser. A test compares the statements with those of the whole tree.

@@ -1,4 +1,4 @@
-"""Remembered SHA-256 digests of files: a file is read again only if its size, time or inode has changed."""
+"""Remember SHA-256 digests of files. A file is read again only if its size, time or inode has changed."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class KnownDigests:
     def of_folder(self, folder: Path) -> str:
         """Return the hex SHA-256 of the names and bytes of all files below a folder, or of one file.
 
-        Hidden files are left out, and folders that were extracted from an archive next to them, because the archive itself counts. A file
-        that cannot be read counts by its name alone; the step that reads it reports the error.
+        Hidden files are left out. A folder that was extracted from an archive next to it is left out too, because the archive counts. A
+        file that cannot be read counts by its name alone; the step that reads it reports the error.
         """
         digests = []
         for path in files_below(folder):

@@ -17,8 +17,8 @@ from pipeline.errors import InputError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_MIN_ITEMS_PER_WORKER = 32  # starting a process takes half a second, which a few items do not save
-_WAITING_PER_WORKER = 8  # items: enough to keep a worker busy, and few enough to bound memory
+_MIN_ITEMS_PER_WORKER = 32  # for fewer items, a process does not save the half second that its start takes
+_WAITING_PER_WORKER = 8  # number of waiting items that keeps a worker busy and bounds the memory
 
 
 def ordered_map(

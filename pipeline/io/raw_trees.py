@@ -10,10 +10,12 @@ from pipeline.errors import InputError
 
 
 def find_holder(root: Path, names: Sequence[str]) -> Path:
-    """Return the folder at or below `root` that holds an entry of one of these names; `root` if none does. Downloads add outer folders.
+    """Return the folder at or below `root` that holds an entry with one of the names, or `root` if no folder does.
+
+    Downloads may put the data into further folders.
 
     Raises:
-        InputError: if several folders do.
+        InputError: if several folders hold such an entry.
     """
     holders: list[Path] = []
     for folder, folders, files in walk(root):
@@ -22,6 +24,6 @@ def find_holder(root: Path, names: Sequence[str]) -> Path:
             folders.clear()
     if len(holders) > 1:
         raise InputError(
-            f"{root}: {' or '.join(names)} in {len(holders)} folders, {holders[0]} and {holders[1]}. Expected one."
+            f"{root}: {' or '.join(names)} in {len(holders)} folders, e.g. {holders[0]} and {holders[1]}. Expected one; remove the others."
         )
     return holders[0] if holders else root

@@ -18,9 +18,9 @@ from corruptions.regular import open_regular
 from pipeline.errors import InputError
 from pipeline.io.files import read_json
 
-MAX_BYTES = 2 << 30  # of one file's arrays when expanded; the largest of a study like the paper's have 50 MB
-MAX_VALUES = 100_000_000  # of one table; the largest of a study like the paper's has 26 million
-_MAX_CSV_BYTES, _MAX_COLUMNS = 16 << 20, 500  # of history.csv, which has 30 columns
+MAX_BYTES = 2 << 30  # size of all expanded arrays of a file; in a study like the paper's, it is at most 50 MB
+MAX_VALUES = 100_000_000  # values in a table; in a study like the paper's, at most 26 million
+_MAX_CSV_BYTES, _MAX_COLUMNS = 16 << 20, 500  # bounds of history.csv, which has 30 columns
 Array = NDArray[Any]
 
 
@@ -61,7 +61,7 @@ def _check_header(stream: Any, size: int) -> None:
     count = 1
     for side in shape:  # Python integers do not overflow
         count *= side
-    # Elements of 0 bytes, such as empty texts, need memory although the file holds no bytes for them.
+    # An array of elements with 0 bytes, such as empty texts, may need memory without any bytes in the file.
     if not dtype.itemsize or count * dtype.itemsize > size:
         raise ValueError("an array that claims more than the file holds")
 

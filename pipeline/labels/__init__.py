@@ -1,1 +1,1 @@
-"""Classes, palettes, activities and split names, which sources and datasets share."""
+"""Define the classes, palettes, activities and split names that sources and datasets share."""

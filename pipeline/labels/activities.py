@@ -1,4 +1,4 @@
-"""Returns the activity of a frame in which several instruments act, by the rule that gives the paper's counts.
+"""Choose the activity of a frame in which several instruments act, by the rule that gives the paper's counts.
 
 A frame's activity is the rarest action in it. The order of rarity is fixed, so a partial download gives its frames the same labels.
 """

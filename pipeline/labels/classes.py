@@ -1,4 +1,4 @@
-"""The only definition of class names, palettes and activity lists of every dataset."""
+"""Define class names, palettes and activities of every dataset. No other module defines them."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def stored_values(
     ignored = [ignore] if isinstance(ignore, (int, str)) else ignore or []
     stated += [(f"{key}.ignore", str(value), IGNORED) for value in ignored]
     meanings: dict[int, int] = {}
-    # The key under which colours (True) and numbers (False) stand.
+    # The key that has colours (True), and the key that has numbers (False).
     key_of_kind = {value.startswith("#"): where for where, value, _ in stated}
     if len(key_of_kind) > 1:
         raise InputError(

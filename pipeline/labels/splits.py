@@ -1,4 +1,4 @@
-"""The names of splits and split rules in sources, manifests and studies, and the test sequences of the VQLA split."""
+"""Define the names of splits and split rules in sources, manifests and studies, and the test sequences of the VQLA split."""
 
 TRAIN, TEST = "train", "test"
 # Split rules: the split that came with the frames, a seeded draw from each activity, or whole sequences.

@@ -1,1 +1,1 @@
-"""Locks of commands, and slots of the machine's GPUs."""
+"""Take the locks of commands, and the slots of the machine's GPUs."""

@@ -1,4 +1,4 @@
-"""The locks of commands, and the one order in which all commands take them.
+"""Define the locks of commands, and the one order in which all commands take them.
 
 The locks of a study lie in results/<study>/.locks, and those of shared data in data/.locks. To exclude deadlocks, every command takes locks
 in the same order: first the two general locks, which all commands share and only `clean` takes exclusively, then its own locks, sorted.

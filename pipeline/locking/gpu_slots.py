@@ -1,4 +1,4 @@
-"""Slots of this machine's GPUs: a process that runs a model takes one, so that only so many processes share a GPU.
+"""Manage the slots of this machine's GPUs. A process that runs a model takes one slot, which limits how many processes share a GPU.
 
 A slot is a lock file in the machine's temporary folder, shared by all studies and runs of a user. It is free again when its process ends,
 in whatever way. This module does not import torch: rules use it at every plan, and a process must set its GPU before it loads torch.
@@ -75,13 +75,13 @@ def claim_device(per_device: int, does: str = "uses it") -> str | None:
         does: what this process does, for the message of waiting processes.
 
     Returns:
-        The UUID of the GPU. None without a GPU, or if a cluster's scheduler has given this process exactly one GPU.
+        The UUID of the GPU. None without a GPU, or in a job of a cluster unless CUDA_VISIBLE_DEVICES lists several GPUs.
     """
     global _claimed_device
     if _claimed_device is not None:
         return _claimed_device
     uuids = devices()
-    # A scheduler that gave several GPUs leaves their sharing to this project, as on a machine of one's own.
+    # If a scheduler gave several GPUs, this project must distribute them, as on a machine without a scheduler.
     at_most_one = len(os.environ.get(_VISIBLE, "").split(",")) < 2
     if not uuids or (at_most_one and any(name in os.environ for name in _SCHEDULERS)):
         return None

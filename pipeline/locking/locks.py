@@ -1,4 +1,4 @@
-"""File locks: one process writes at a time. A second process prints who holds the lock, and waits.
+"""Take and release file locks, so that one process writes at a time. A second process prints who holds the lock, and waits.
 
 A command holds a lock (an flock on a small file) for its whole run. A lock ends with its process, even a killed one, so nobody has to clear
 it by hand. The file stays. The holder that it names (pid, host, command, start) is valid only while the lock is held.
@@ -112,11 +112,11 @@ def take(lock: Lock, me: Holder, wait: bool = True) -> int | None:
 
     Returns:
         The descriptor for `release`. None if nothing can be locked: on a file system without locks (a warning is printed), and for a
-        shared lock on a read-only file system.
+        shared lock whose file this process may neither create nor read.
 
     Raises:
         HeldError: if another process holds the lock, and `wait` is false.
-        OSError: if the lock file cannot be created.
+        OSError: if the lock file cannot be created or opened.
     """
     kind = fcntl.LOCK_SH if lock.shared else fcntl.LOCK_EX
     waited = False
@@ -137,7 +137,7 @@ def take(lock: Lock, me: Holder, wait: bool = True) -> int | None:
                     _write(descriptor, me)
                 _held_descriptors.add(descriptor)
                 return descriptor
-            os.close(descriptor)  # the lock file was deleted meanwhile, perhaps replaced, so take the present one
+            os.close(descriptor)  # the lock file was deleted or replaced meanwhile, so open the present one
         except OSError as error:
             os.close(descriptor)
             if error.errno not in _WITHOUT_LOCKS:
@@ -186,7 +186,7 @@ def _open(lock: Lock) -> int | None:
     except OSError as error:
         if error.errno not in _NOT_WRITABLE:
             raise
-        with suppress(OSError):  # a file that is only readable can be locked too
+        with suppress(OSError):  # a file that can only be read can be locked too
             return os.open(lock.path, flags | os.O_RDONLY)
         if lock.shared:
             return None
@@ -222,7 +222,7 @@ def _holder_or_sharer(path: Path) -> Holder:
 
 def _write(descriptor: int, me: Holder) -> None:
     content = json.dumps(asdict(me)).encode()
-    with suppress(OSError):  # without its text the lock works too
+    with suppress(OSError):  # the lock works without this text too
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, content, 0)
 

@@ -60,8 +60,8 @@ def inspect_labels(path: Path, images: Mapping[str, object], ask: Ask | None) ->
         ask: asks the user for the column of activities if no column has a usual name.
 
     Raises:
-        InputError: if the file is not a CSV, has no header or no rows, if a row differs in length from the header, or if no column
-            contains image names.
+        InputError: if the file is not a CSV, has no header or no rows, if two columns have the same name, if a row differs in length
+            from the header, or if no column contains image names.
     """
     header, rows = read_labels(path)
     _check_header(path, header, len(rows), images)

@@ -84,7 +84,7 @@ def new_study(
 
     Args:
         name: name of the study and of its dataset.
-        images: folder of the images, of any depth.
+        images: folder of the images, whose subfolders are searched too.
         masks: folder of the masks.
         labels: a CSV that lists the frames, with or without activities.
         overwrite: whether to replace a study of this name.

@@ -1,4 +1,4 @@
-"""Captions that state whether the data is synthetic or real, which frames are missing, and how models were trained."""
+"""Writes captions that state whether the data is synthetic or real, which frames are missing, and how models were trained."""
 
 from __future__ import annotations
 

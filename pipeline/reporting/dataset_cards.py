@@ -1,4 +1,4 @@
-"""The card of a dataset with the title that the study gives it."""
+"""Reads the card of a dataset, and adds the title that the study gives the dataset."""
 
 from __future__ import annotations
 

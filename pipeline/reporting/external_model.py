@@ -1,4 +1,4 @@
-"""Tables, figures and page of an external model, alone or compared with the models of a study."""
+"""Evaluates an external model, and makes its tables, figures and page, with or without the models of a study."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def evaluate_any_model(
     if cells:
         given = {"dataset": dataset, "label": label, "out": out, "beside": beside}
         for key in (key for key, value in given.items() if value):
-            raise InputError(f"--{key}: is only for --predictor and --predictions, not for cells.")
+            raise InputError(f"--{key}: this option is only for --predictor and --predictions, not for cells.")
         evaluate_robustness_of(study, cells, workers)
         return ""
     run = ExternalModelRun(

@@ -1,4 +1,4 @@
-"""Merging experiments: single-task models, the models merged from them, and the jointly trained models they are compared with."""
+"""Gathers the results of merging experiments: single-task models, models merged from them, and jointly trained models."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def merging_gaps(results: StudyResults) -> str:
     gaps = [f"No results{images} of {', '.join(names)}: {reason}." for (images, reason), names in by_reason.items()]
     if gaps and len(study.seeds) > 1:
         gaps.append(
-            "Shown are the seeds that have all single-task and merged models or, if no seed has all, the first that has some."
+            "Seeds are shown if they have all single-task and merged models. If no seed has all, the first seed with some is shown."
         )
     return " ".join(gaps)
 

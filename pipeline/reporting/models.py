@@ -1,4 +1,4 @@
-"""The models of a study for reports. A model has the saved rows of the cells that differ only in their seed."""
+"""Gathers the models of a study for reports. A model has the saved rows of the cells that differ only in their seed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def named(study: Study, cell: Cell) -> str:
 
 
 def model_of(names: PaperNames, cell: Cell) -> Model:
-    """Return a cell's model, which has no dataset and no seed. Parts that the paper has too get the paper's names."""
+    """Return a cell's model, which has no dataset and no seed. Its names are the paper's where the paper has a name."""
     return Model(*names.of(cell), cell.rank)
 
 
@@ -72,7 +72,7 @@ def clean_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedMo
 
 
 def varied_scores(results: StudyResults, dataset: str) -> VariedScores | None:
-    """Return the scores of `clean_models` and the sequences and trainings that they vary with, or None if there are no models."""
+    """Return the scores of `clean_models` with their variation over sequences and trainings, or None if there are no models."""
     models = list(results.once(clean_models, dataset).values())
     return vary_scores(models) if models else None
 
@@ -99,7 +99,7 @@ def _models(study: Study, dataset: str, runs: Mapping[Cell, pd.DataFrame | Score
 
 
 def scored_run(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> ScoredRun:
-    """Return the scores of a cell under each condition, also without each sequence, as a `Reduction` of its rows.
+    """Return the scores of a cell under each condition, and again without each sequence. This function is a `Reduction`.
 
     The scores are those that tables show. Models that are only compared in merging get the main scores alone.
     """

@@ -42,7 +42,7 @@ def gallery_rows(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> pd.Da
 
 
 def gallery_of(results: StudyResults) -> Gallery:
-    """Return the gallery of the cells with evaluated robustness. It lists the cells without.
+    """Return the gallery of the cells whose robustness is evaluated. The gallery also lists the other cells, with reasons.
 
     Raises:
         InputError: If saved masks or a dataset cannot be read.
@@ -132,7 +132,7 @@ def _model(
     _, rows_file, _, masks_file = robustness_files(study, cell)
     saved_ids, saved = read_gallery(masks_file, len(labels.classes))
     masks = {
-        # Evaluations of an earlier version may lack images, because it selected other images.
+        # Evaluations by an earlier version of this project may lack images, because that version selected other images.
         condition_key(*condition): [
             pictures.add_mask(of_images[saved_ids.index(frame)], labels.palette) if frame in saved_ids else None
             for frame in frame_ids

@@ -1,4 +1,4 @@
-"""The tables of the page, made from the tables of a report."""
+"""Makes the tables of the page from the tables of a report."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def short_title(number: str, title: str) -> str:
 
 
 def rows_apart(name: str, shown: pd.DataFrame, of_scores: bool, categories: Collection[str]) -> list[int]:
-    """Return the positions of the rows of means and references. The table decides them, not a row's name, because users choose names."""
+    """Return the positions of the rows of means and references. A row's name alone does not decide this, because users choose names."""
     keys = [key if isinstance(key, tuple) else (key,) for key in shown.index]
     if name == names.TABLE_ROBUSTNESS:
         return [i for i, (category, _) in enumerate(keys) if category not in categories]

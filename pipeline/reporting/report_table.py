@@ -1,4 +1,4 @@
-"""A table of a report, and the function that writes tables as CSV and LaTeX."""
+"""Defines the tables of a report, and writes them as CSV and LaTeX."""
 
 from __future__ import annotations
 

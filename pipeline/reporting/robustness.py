@@ -131,7 +131,7 @@ def measure_study(results: StudyResults) -> Robustness | None:
 def measure_models(
     study: Study, models: Sequence[EvaluatedModel], baselines: Mapping[str, str], trained: bool = True
 ) -> Robustness:
-    """Return the robustness of models, with the project's own corruptions and the corruptions of training marked.
+    """Return the robustness of models. Corruptions beyond the paper's nineteen, and corruptions in training, are marked.
 
     Args:
         study: The study, which defines the corruptions.

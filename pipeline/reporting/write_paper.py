@@ -168,11 +168,11 @@ def _abstract(results: StudyResults) -> list[str]:
             f"{count}{of_which} {verb} evaluated under corruptions at {len(severities)} severities as well."
         )
     merged = merged_cells(study)
-    further = len(trainings_of(study)) - len(cells)
+    further = sum(cell.select_on == "val" for cell in set(trainings_of(study)) - set(cells))
     if merged and further:
         sentences.append(
-            f"{further} further trainings have their epochs chosen on validation frames. {len(merged)} models are merged from them or "
-            "compared with them."
+            f"{further} further trainings have their epochs chosen on validation frames. {len(merged)} models are merged from "
+            "those of single tasks."
         )
     elif merged:
         sentences.append(f"{len(merged)} models are merged from those of single tasks.")

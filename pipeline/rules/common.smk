@@ -1,4 +1,4 @@
-# The validated study and helpers of all rules. Nothing here imports torch, because it runs at every plan.
+# Validate the study, and define helpers of all rules. Nothing here imports torch, because this code runs at every plan.
 
 import json
 import logging
@@ -26,7 +26,7 @@ from pipeline.workflow.shared_trees import check_generated_trees
 try:
     study = make_study(config)
     raw_roots(study)  # raises if an environment variable is not set
-    # Snakemake leaves out a job whose input file is missing and that no rule makes, if its outputs exist; it would never run again.
+    # If no rule makes a missing input file, Snakemake does not run the job again as long as its outputs exist. So missing files raise here.
     check_weights(study)
 except InputError as error:
     raise WorkflowError(f"The study is not valid. {error}")
@@ -54,8 +54,8 @@ BENCHMARKS = results_folder(study) / StudyOutput.BENCHMARKS
 CELLS = {cell.id: cell for cell in trainings_of(study)}
 GROUPS = {group.id: group for group in merging_groups(study)}
 SINGLES = [group.singles[0] for group in GROUPS.values()]
-# A job that runs a model takes one slot of this machine's GPUs, if there are any. Each GPU has training.cells_per_gpu slots, and
-# the job gets its device when it starts (pipeline/locking/gpu_slots.py). `--resources gpu=2` allows another number at once.
+# A job that runs a model takes one slot of this machine's GPUs, if it has GPUs. Each GPU has training.cells_per_gpu slots, and
+# the job gets its device when it starts (pipeline/locking/gpu_slots.py). `--resources gpu=2` sets the number of such jobs at a time.
 SLOTS = slots(study)
 GPU = 1 if SLOTS else 0
 if SLOTS and "gpu" not in workflow.global_resources:
@@ -88,7 +88,7 @@ def group_of(wildcards):
 
 
 def of_group(cells, *names):
-    """Return the files of a group's cells as patterns of wildcards; groups differ only in these."""
+    """Return files of the cells of a group, with the wildcards pair and trained, in which the groups differ."""
     first = next(iter(GROUPS.values()))
     start = first.singles[0].variant
     return [

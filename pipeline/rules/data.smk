@@ -1,5 +1,5 @@
-# Raw trees, datasets, and the demo's pretrained backbone. Each rule writes done.json; its other files, and what decides them, are in
-# pipeline/workflow/results_of_study.py.
+# Make raw trees and datasets, and pretrain a study's own backbone. The output of each rule is done.json; results_of_study.py in
+# pipeline/workflow lists the other files of a rule, and what decides them.
 
 
 if study.raw.generate is not None:
@@ -43,8 +43,8 @@ rule check_sources:
 rule build_dataset:
     input:
         lambda wildcards: from_results(RESULTS.build_dataset(wildcards.dataset)),
-        # A broken raw tree is reported before anything is built. Not ancient(): Snakemake (9.27) then overlooks this rule's own
-        # reasons whenever the check runs.
+        # A broken raw tree is reported before anything is built. With ancient() around this input, Snakemake (9.27) would ignore
+        # other reasons to run this rule whenever the check runs.
         rules.check_sources.output,
     output:
         dataset_folder(study, "{dataset}") / "done.json",

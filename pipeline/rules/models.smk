@@ -1,4 +1,4 @@
-# One training a cell, its scores, what is merged of trainings, and the robustness of the models that the study names.
+# Train and score the cells, merge single-task models, and evaluate the robustness of the models that the study selects.
 
 CELL = results_folder(study) / StudyOutput.CELLS / "{cell}"
 EVALUATED = f"{CellOutput.ROWS}/done.json"
@@ -106,7 +106,7 @@ TOGETHER = [cell for group in GROUPS.values() for cell in robust_together(study,
 
 if TOGETHER:
 
-    # Single and merged models of a group: images are corrupted once for all.
+    # One job evaluates the single-task and merged models of a group, so that images are corrupted once for all of them.
     rule evaluate_merged_robustness:
         input:
             lambda wildcards: from_results(
@@ -144,7 +144,7 @@ rule evaluate_robustness:
     wildcard_constraints:
         cell=one_of(cell.id for cell in robust_models(study) if cell not in TOGETHER),
     priority: 5
-    # One for the model, the others corrupt and measure; on few cores other cells run beside it instead.
+    # One core runs the model, the others corrupt and measure. A job uses at most half of the cores, so that other jobs can run too.
     threads: max(1, min(8, (workflow.cores or 1) // 2))
     resources:
         **needs(16000, 720),

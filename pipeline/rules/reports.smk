@@ -1,4 +1,4 @@
-# Scores of references, the long result table, and the reports.
+# Score reference predictions, collect the long table of results, and make the reports.
 
 
 rule score_references:
@@ -124,7 +124,7 @@ rule write_paper:
         "python -m pipeline.cli step write_paper --if-stale --study {resources.study} > {log} 2>&1"
 
 
-# Not part of `all`, because it needs pdflatex: snakemake compile_paper.
+# This rule is not part of `all`, because it needs pdflatex. To run it: snakemake compile_paper.
 rule compile_paper:
     input:
         from_results(RESULTS.compile_paper()),

@@ -1,1 +1,1 @@
-"""The status of a study: progress, time, disk, and estimates."""
+"""Show the status of a study and of a run: progress, time, disk space, and estimates."""

@@ -36,7 +36,7 @@ from pipeline.training.model_settings import model_settings, training_settings
 _BYTES_PER_PIXEL = 1.07
 _PIXELS_PER_FRAME = 1280 * 1024
 _TIMED_STEPS = 3  # training steps whose median counts
-_CPU_BATCH = 2  # images; on a CPU an image takes about the same time in a batch of any size
+_CPU_BATCH = 2  # images per batch; on a CPU the time per image hardly depends on this number
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class _Speed:
 
 
 def frames_of(study: Study, dataset: str) -> dict[str, int]:
-    """Return the number of frames by split: of the built dataset, or, before it is built, of a complete download split 4 to 1."""
+    """Return the number of frames by split: of the built dataset, or else of a complete dataset, whose two splits are taken as 4 to 1."""
     folder = dataset_folder(study, dataset)
     if (folder / "dataset.json").is_file():
         counts: dict[str, int] = read_card(folder)["frames_by_split"]
@@ -84,10 +84,10 @@ def disk_of(study: Study, dataset: str) -> tuple[int, int]:
 
 
 def cost_of_cells(study: Study) -> Iterator[Cost]:
-    """Return the cost of each cell.
+    """Yield the cost of each training.
 
     Each combination of backbone, architecture and weighting runs a few steps on this machine, with random weights and images. The hours
-    are the seconds per image times the number of frames, and of epochs or conditions.
+    are the seconds per image times the number of frames and the number of epochs or conditions.
     """
     speeds: dict[tuple[str, str, str], _Speed] = {}
     robust = set(robust_models(study))

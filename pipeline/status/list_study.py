@@ -1,4 +1,4 @@
-"""The output of `endoarss list`: components, the study's variants of them, and its cells."""
+"""Write the output of `endoarss list`: the components, and the variants and cells of a study."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The progress of each cell of a study, from its result files and locks: done, running, failed, stopped or pending. Imports no torch.
+"""Find the progress of each cell from its files and locks: done, running, failed, stopped or pending. This module imports no torch.
 
 A missing or damaged file is part of the progress and raises no error.
 """
@@ -38,7 +38,7 @@ class Progress:
     Attributes:
         cell: the cell.
         state: one of STATES.
-        reason: why it failed, what it waits for, or what its process does, as in "trains it".
+        reason: why it failed, what it waits for, or what its process does, as "trains" in "process 12 trains it".
         holder: the process that works on it.
         done: finished epochs, or finished corruptions of a robustness evaluation, in which clean images count as one more.
         total: number of epochs or corruptions.
@@ -67,7 +67,7 @@ class Progress:
 
 
 def progress_of_cells(study: Study) -> dict[Cell, Progress]:
-    """Return the progress of each training and merged model, with its scores."""
+    """Return the progress of each trained or merged model. A model is done when it is scored."""
     return {cell: _of_cell(study, cell) for cell in models_of(study)}
 
 

@@ -1,4 +1,4 @@
-"""The last lines of a Snakemake run: which results were made and where they are, or which jobs failed, why, and where their logs are."""
+"""Write the last lines of a Snakemake run: the results and where they are, or the failed jobs with reasons and logs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.study.cells import models_of
 from pipeline.study.models import Study
 
 _PAGE = "make_page"  # the rule that makes the page
-_LISTED_AT_MOST = 10  # failures; `endoarss status` lists all
+_LISTED_AT_MOST = 10  # number of listed failures; `endoarss status` lists all
 
 
 def nothing_to_do(study: Study) -> list[str]:

@@ -1,4 +1,4 @@
-"""The jobs of one Snakemake run, from its events: running, done and failed jobs, and the time left."""
+"""Count the running, done and failed jobs of one Snakemake run from its events, and estimate the time left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.study.folders import results_folder
 from pipeline.study.models import Study
 
 _TARGETS = ("all", "models")  # rules that only name targets; they are not counted as jobs
-_TAIL_BYTES = 20_000  # at the end of a log, which are searched for its last message
+_TAIL_BYTES = 20_000  # length of the end of a log that is searched for the last message
 _MESSAGE = re.compile(r"^endoarss (?:step )?\w+: ", re.MULTILINE)
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt)\b.*", re.MULTILINE)
 _BAR = re.compile(r"(\d+)%\|")
@@ -47,14 +47,14 @@ class Job:
 
 
 class TimeLeft(NamedTuple):
-    """Estimated seconds until the run ends; complete: whether the durations of all remaining jobs are known."""
+    """Estimated seconds until the run ends. complete: whether the durations of all remaining jobs are known."""
 
     seconds: float
     complete: bool
 
 
 class RunJobs:
-    """Counts the jobs of a run. `pipeline.status.run_page` and `pipeline.status.run_end` show it."""
+    """Counts the jobs of a run. `pipeline.status.run_page` and `pipeline.status.run_end` show the counts."""
 
     def __init__(self, study: Study) -> None:
         self.running: dict[int, Job] = {}
@@ -132,11 +132,11 @@ def reason_of(log: str, ended: str = "") -> str:
     elif exceptions := _EXCEPTION.findall(text):
         reason = exceptions[-1].strip()
     elif "SIGKILL" in ended or "exit status 137" in ended:
-        reason = "It was killed, perhaps because the memory ran out."
+        reason = "The job was killed, perhaps because the memory ran out."
     elif re.search(r"SIGINT|SIGTERM|exit status 1(?:30|43)\b", ended):
-        reason = "It was stopped."
+        reason = "The job was stopped."
     else:
-        reason = f"It left no message{f': {ended}' if ended else ''}."
+        reason = f"The job left no message{f': {ended}' if ended else ''}."
     # A log may hold control characters of a terminal.
     reason = "".join(character if character.isprintable() else "?" for character in reason)
     return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ..."

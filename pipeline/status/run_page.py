@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 _NOTHING = "Nothing to be done"
-# Messages of Snakemake that are not printed, because the last lines of the run say the same with the reason.
+# These messages of Snakemake are not printed, because the last lines of the run give the same information and the reason.
 _REPLACED = ("Exiting because a job execution failed", "At least one job did not complete", "CalledProcessError")
 _STOPPED = ("Terminating processes on user request", "Will exit after finishing currently running jobs")
 _ENDED = re.compile(r"(?:returned non-zero exit status|died with) [^\n]*?(?=\.?$)", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The output of `endoarss status`: progress, time spent and left, and disk space of a study. Imports no torch."""
+"""Write the output of `endoarss status`: progress, time and disk space. Only the estimate imports torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,18 @@ _CHECKPOINT = ".safetensors"  # the suffix of checkpoints
 
 @dataclass(frozen=True)
 class Status:
-    """What `endoarss status` shows. datasets: the state of each in words; disk: bytes by kind of file."""
+    """What `endoarss status` shows.
+
+    Attributes:
+        study: name of the study.
+        title: title of the study.
+        datasets: state of each dataset, in words.
+        cells: progress of the models.
+        robustness: progress of the robustness evaluations.
+        durations: time spent and left.
+        disk: bytes by kind of file, and free bytes.
+        collected: whether results.parquet exists.
+    """
 
     study: str
     title: str
@@ -159,7 +170,7 @@ def _times(durations: Timings) -> Iterator[str]:
     known = f"about {duration(durations.left)}, one job at a time" if durations.left else "unknown"
     yield f"Time left: {known}"
     for condition, count in durations.unknown.items():
-        yield f"  unknown for {count} until {condition}"
+        yield f"  unknown for {count} models or evaluations until {condition}"
 
 
 def _state_of_dataset(study: Study, dataset: str) -> str:
@@ -176,7 +187,7 @@ def _state_of_dataset(study: Study, dataset: str) -> str:
 
 def show_estimate(study: Study) -> str:
     """Return the disk space and hours that the study needs, timed on this machine."""
-    # Imported here, because it imports torch, which takes seconds that the status without estimate does not need.
+    # Imported here, because this module imports torch. Without the estimate, the status does not need these seconds.
     from pipeline.status.estimate import cost_of_cells, disk_of
 
     lines, total = ["Disk:"], 0

@@ -1,4 +1,4 @@
-"""The time that a study has taken, and an estimate of the time left from its finished cells."""
+"""Add up the time that a study has taken, and estimate the time left from its finished cells."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _seconds_in(path: Path, key: str = "seconds") -> float:
 
 
 def _seconds_of_training(study: Study, cell: Cell) -> float:
-    """Return the seconds of Snakemake's job or those in provenance (since the last start of the training), whichever are more."""
+    """Return the seconds of Snakemake's job, or those in provenance (since the last start of the training) if they are more."""
     path = cell_folder(study, cell) / CellOutput.PROVENANCE
     if cell.merger:  # one job merges many models; the provenance of each has its own seconds
         return _seconds_in(path, "training_seconds")

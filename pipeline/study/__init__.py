@@ -1,1 +1,1 @@
-"""A study: its cells, schema, checks, and everything that can be asked of it. Nothing here imports torch."""
+"""Read and check a study, and compute its cells, datasets, folders and settings. No module here imports torch."""

@@ -1,4 +1,4 @@
-"""A cell: one trained or merged model of a study, and its id."""
+"""Define the cell (one trained or merged model of a study) with its id, and the merging group."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ID = re.compile(rf"(?P<dataset>[^/]+)/(?P<backbone>[^/]+)/(?P<architecture>[^/]
 
 
 def is_variant(name: str) -> bool:
-    """Return whether a name can be the variant in the id of a cell or of a merging group, which is its last part."""
+    """Return whether a name has the form of a variant, the last part of the id of a cell or a merging group."""
     return re.fullmatch(_VARIANT, name) is not None
 
 
@@ -40,7 +40,7 @@ class Cell:
 
     @property
     def variant(self) -> str:
-        """Rank, seed, and the split that the epoch was chosen on, if any: r4-s0, r4-s0-val; for merged models r4-s0-val-surgery16."""
+        """The last part of the id: r4-s0, r4-s0-val if `select_on` is val, and for merged models r4-s0-val-surgery16-on_test."""
         select_on = "" if self.select_on == "last" else f"-{self.select_on}"
         surgery = f"-surgery{self.surgery}" if self.surgery else ""
         return f"r{self.rank}-s{self.seed}{select_on}{surgery}{'-on_test' if self.on_test else ''}"
@@ -62,7 +62,7 @@ class Cell:
 
     @classmethod
     def parse(cls, text: str) -> Cell | None:
-        """Return the cell with this id, or None if no cell has it. This is the inverse of `id` and the only code that reads ids."""
+        """Return the cell with this id, or None if the text is no valid id. It is the inverse of `id` and the only code that reads ids."""
         match = _ID.fullmatch(text)
         if match is None:
             return None

@@ -1,4 +1,4 @@
-"""The cells of a study: all trainings and merged models. Only this module computes which there are."""
+"""Compute the cells of a study: its trainings and merged models. No other module decides which cells a study has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.errors import InputError
 from pipeline.study.cell import MERGED, SINGLE_TASKS, Cell, MergingGroup
 from pipeline.study.models import Merging, Schedule, Study
 
-_SUGGESTED = 5  # cells, in the message about an unknown cell
+_SUGGESTED = 5  # number of cells in the message about an unknown cell
 
 
 def trainings_of(study: Study) -> tuple[Cell, ...]:
@@ -27,7 +27,7 @@ def trainings_of(study: Study) -> tuple[Cell, ...]:
 
 
 def cells_of(study: Study) -> tuple[Cell, ...]:
-    """Return the trainings that tables compare: those whose `select_on` is that of `training.select_on`."""
+    """Return the trainings that tables compare: those whose `select_on` equals `training.select_on` of the study."""
     return tuple(cell for cell in trainings_of(study) if cell.select_on == study.training.select_on)
 
 
@@ -39,13 +39,15 @@ def models_of(study: Study) -> tuple[Cell, ...]:
 def find_cell(study: Study, cell_id: str) -> Cell:
     """Return the cell with this id.
 
+    A model that was merged by hand is found too, if the study has its single-task models.
+
     Raises:
-        InputError: if the study has no such cell; the message names the most similar ids.
+        InputError: if the study has no such cell; the message suggests ids.
     """
     models = {cell.id: cell for cell in models_of(study)}
     if cell_id in models:
         return models[cell_id]
-    # A model that was merged by hand counts too: the study has its single-task models, but does not list its merger or rank of Surgery.
+    # The study does not list the merger or the rank of Surgery of a model that was merged by hand.
     cell = Cell.parse(cell_id)
     if cell is not None and cell.merger in list_mergers():
         for single in trainings_of(study):
@@ -62,7 +64,7 @@ def find_cell(study: Study, cell_id: str) -> Cell:
 
 
 def schedule_key(study: Study, dataset: str, backbone: str, architecture: str) -> str:
-    """Return the key of a training's schedule: of the keys that match, the longest; an empty text if none does."""
+    """Return the longest key of `training.schedules` that matches a training, or an empty text if no key matches."""
     keys = (f"{dataset}/{backbone}/{architecture}", f"{dataset}/{backbone}", dataset)
     return next((key for key in keys if key in study.training.schedules), "")
 
@@ -84,7 +86,7 @@ def merging_of(study: Study) -> Merging:
 
 
 def merging_groups(study: Study) -> tuple[MergingGroup, ...]:
-    """Return the merging groups: one per dataset, backbone, rank and seed that has both single-task trainings with `select_on: val`."""
+    """Return a merging group for each dataset, backbone, rank and seed whose two single-task trainings have `select_on: val`."""
     if study.merging is None:
         return ()
     validated = [cell for cell in trainings_of(study) if cell.select_on == "val"]

@@ -33,7 +33,7 @@ def check_study(study: Study) -> None:
 
     Raises:
         InputError: if a name or value is wrong; the message has the key, the value, and what is allowed.
-        SettingsError: if a component is not registered.
+        SettingsError: if a component is not registered, or does not accept its settings.
     """
     for dataset in study.datasets:
         _check_dataset(study, dataset)
@@ -69,7 +69,7 @@ def check_study(study: Study) -> None:
         name = study.pretraining.backbone
         _check_known("pretraining.backbone", name, study.backbones)
         if not _is_vit(study, name):
-            raise InputError(f"pretraining.backbone: {name!r} is not a vision transformer.")
+            raise InputError(f"pretraining.backbone: {name!r} is not a vision transformer; expected one, e.g. dinov2.")
 
 
 def _check_known(key: str, name: str, known: Iterable[object]) -> None:
@@ -96,7 +96,7 @@ def _check_dataset(study: Study, dataset: str) -> None:
             )
     if settings.plain and set(settings.plain.as_dict()) & set(PLAIN_KEYS) not in _FOLDER_KEYS:
         raise InputError(
-            f"{key}.plain: expected the folders of the frames: either root, or images and masks, and optionally labels."
+            f"{key}.plain: expected the folders of the frames: either root, or images and masks, with labels or without."
         )
     labels_of(study, dataset)  # raises if `plain.values` is wrong
     if settings.split:
@@ -108,7 +108,7 @@ def _check_dataset(study: Study, dataset: str) -> None:
     for source in recipe_of(study, dataset).sources if not study.synthetic else ():
         if source != PLAIN and getattr(study.raw, source) is None:
             raise InputError(
-                f"raw: {source} is missing, from which the dataset {dataset} is built. Add the folder of the raw tree; the data is "
+                f"raw: the dataset {dataset} is built from {source}, which is missing. Add the folder of the raw tree; the data is "
                 f"available from {WHERE_TO_ASK[source]}."
             )
     if study.synthetic and settings.plain:
@@ -159,7 +159,7 @@ def _check_components(study: Study) -> None:
         for name, label in known.items():
             if shown_labels.count(label) > 1 or label == REFERENCE_BACKBONE:
                 raise InputError(
-                    f"{key}.{name}: another variant has the label {label!r} too, or it is reserved. Tables show labels; choose another."
+                    f"{key}.{name}: the label {label!r} is reserved, or another variant has it too. Tables show labels; choose another."
                 )
 
 
@@ -343,7 +343,7 @@ def _check_merging(study: Study) -> None:
         width = backbone.arguments.get("embed_dim")
         if (
             isinstance(width, int) and backbone.token_map == "spatial"
-        ):  # other widths are known when the models are loaded
+        ):  # other widths are known only when the models are loaded
             for rank, key in merging_of(study).surgery.keys_of_ranks.items():
                 if rank > width:
                     raise InputError(

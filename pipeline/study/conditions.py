@@ -1,4 +1,4 @@
-"""The conditions of a robustness evaluation, and the corruptions of a training."""
+"""Return the conditions of a robustness evaluation, and the corruptions of a training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.study.models import Study
 
 CLEAN = ""
 """The name of the condition without corruption."""
-_DEFAULT_PROBABILITY = 0.5  # of an image to be corrupted in training
+_DEFAULT_PROBABILITY = 0.5  # probability that an image is corrupted in training
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def conditions_of(study: Study) -> Conditions:
     if settings is None:
         return Conditions(_corruption_names("robustness", STANDARD), tuple(SEVERITIES))
     names = _corruption_names("robustness", settings.corruptions)
-    if settings.profile == "authors_code":  # of a category, only the corruptions that the profile has
+    if settings.profile == "authors_code":  # a category then stands for those of its corruptions that the profile has
         known = corruptions_of(settings.profile)
         names = tuple(name for name in names if name in settings.corruptions or name in known)
     return Conditions(names, settings.severities, settings.seed, settings.profile, settings.field_of_view)

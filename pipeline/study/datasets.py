@@ -1,4 +1,4 @@
-"""The datasets of a study: their kinds, labels and splits, and the settings that decide their content."""
+"""Return kinds, labels and splits of a study's datasets, and the settings that decide their content."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def build_of(study: Study, dataset: str) -> DatasetBuild:
 
 
 def columns_of(study: Study, dataset: str) -> dict[str, str]:
-    """Return the names of columns in the CSV of the user's own frames, by default name; empty if the defaults are used."""
+    """Return the CSV's name of each column by its default name, for the user's own frames; empty if the defaults are used."""
     plain = study.datasets[dataset].plain
     return plain.columns.as_dict() if plain and plain.columns else {}
 

@@ -1,4 +1,4 @@
-"""Environment variables in the paths of a study."""
+"""Replace environment variables in the paths of a study."""
 
 from __future__ import annotations
 

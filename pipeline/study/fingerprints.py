@@ -1,4 +1,4 @@
-"""The settings that decide each result: the part of a study after whose change the result is made again."""
+"""Select the settings that decide each result. If one of these settings changes, the result is made again."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def cell_settings(study: Study, cell: Cell) -> dict[str, Any]:
 
 
 def settings_of_merging(study: Study, merger: str, rank: int) -> dict[str, Any]:
-    """Return the settings that decide what a merger makes of its models, with Surgery of a rank (0: none)."""
+    """Return the settings that decide a merged model, besides its single-task models. rank: rank of Surgery, 0 without Surgery."""
     merging = merging_of(study)
     surgery = merging.surgery
     settings = {**MERGERS.settings(merger), **study.mergers.get(merger, {})}
@@ -94,7 +94,7 @@ def settings_of_datasets(study: Study) -> dict[str, Any]:
 def report_settings(study: Study) -> dict[str, Any]:
     """Return the settings that decide tables, figures and the page: the study without folders of raw trees and without `OF_EXECUTION`.
 
-    The order of keys is included, because of several cells a table may show the first.
+    The order of keys is included, because a table may show only the first of several cells.
     """
     settings = study.as_dict()
     raw = {key: value for key, value in settings["raw"].items() if key in ("generate", "endovis2018_scheme")}

@@ -1,4 +1,4 @@
-"""The folders of a study's data, weights and results."""
+"""Return the folders and files of a study's data, weights and results."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def pretrained_file(study: Study) -> Path | None:
 
 
 def check_weights(study: Study) -> None:
-    """Check that the weights files of all backbones exist, except the one of the study's own pretraining.
+    """Check that the weights files of all backbones in cells exist, except the file that the study's own pretraining writes.
 
     Raises:
         InputError: if a file is missing, or its environment variable is not set.

@@ -1,4 +1,4 @@
-"""The labels of a study's models in tables and figures."""
+"""Return the labels of a study's models in tables and figures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from reports.names import ARCHITECTURES, WEIGHTINGS, Labels
 
 
 def model_labels(study: Study) -> Labels:
-    """Return the labels of backbones, architectures and weightings by name, in the study's order."""
+    """Return the labels of backbones, architectures and weightings by name, with the backbones in the study's order."""
     return Labels(
         {name: backbone.label for name, backbone in study.backbones.items()},
         {

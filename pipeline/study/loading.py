@@ -56,7 +56,7 @@ def make_study(settings: Any) -> Study:
 
 
 def _check_keys(value: Any, path: tuple[str, ...]) -> None:
-    """Raise InputError if a key is neither text nor a whole number (a value of masks). YAML reads some words as other values."""
+    """Raise InputError if a key is neither text nor a whole number. Whole numbers are mask values, the keys of `plain.values`."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if isinstance(key, bool) or not isinstance(key, str | int):

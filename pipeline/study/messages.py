@@ -1,4 +1,4 @@
-"""Messages about invalid values of a study, with key, value, and what is allowed."""
+"""Write messages about invalid values of a study, with key, value, and what is allowed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LISTED_AT_MOST = 5  # faults in one message
 
 
 def explain(error: ValidationError, study: Any) -> str:
-    """Return a message with the faults of a study, one line per key.
+    """Return a message with the first faults of a study, one line per key.
 
     Args:
         error: the faults, as pydantic describes them.

@@ -1,7 +1,7 @@
-"""Every key of a study with its type, bounds, default and meaning. Checks, messages, the JSON schema and the page of study keys are
+"""Define every key of a study with its type, bounds, default and meaning. Checks, messages, the JSON schema and the page of study keys are
 derived from these classes.
 
-`Study` only holds data. Which cells and folders it has, and what decides a result, are functions of the other modules of this package.
+`Study` only holds data. Other modules of this package compute its cells, its folders, and the settings that decide a result.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class GeneratedTrees(StudyModel):
     """How raw trees are generated, for studies that need no real data."""
 
     name: FolderName
-    """Name of the folder below data/raw; the names of the datasets end with it. Studies of one name need equal settings here."""
+    """Name of the folder below data/raw; names of dataset folders end with it. Studies with the same name here need equal settings here."""
     seed: Seed = 2018
     """Seed of the generated scenes."""
     height: Annotated[int, Field(ge=64, le=1024)] = 256
@@ -109,7 +109,7 @@ class GeneratedTrees(StudyModel):
 
 
 class RawTrees(StudyModel):
-    """Where the raw trees are: a folder for each (environment variables as ${NAME}), or how all of them are generated."""
+    """Where the raw trees are, one folder per source (environment variables as ${NAME}), or how all trees are generated."""
 
     generate: GeneratedTrees | None = None
     """Generate all raw trees. Cannot be combined with folders."""
@@ -157,7 +157,7 @@ class PlainFrames(StudyModel):
     labels: Text | None = Field(default=None, examples=["frames/labels.csv"])
     """CSV that lists the frames."""
     columns: Columns | None = None
-    """Names of the CSV's columns. Without it, the columns are name, activity, sequence and split, and no others are allowed."""
+    """Names of the CSV's columns. Without this key, the columns are name, activity, sequence and split, and no others are allowed."""
     classes: Annotated[
         tuple[Label, ...],
         Field(min_length=2, max_length=255, examples=[["background", "tissue", "instrument"]]),
@@ -227,7 +227,7 @@ NameText = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class WeightsFile(StudyModel):
-    """A file of pretrained weights. It must hold every tensor of the model, and no other tensors."""
+    """A file of pretrained weights. After prefix, drop and rename are applied, it must hold every tensor of the model, and no others."""
 
     file: Annotated[Text, AfterValidator(_file_of_weights)]
     """Path of a file of safetensors or of torch.save (.pth, .pt, .bin), of which only tensors are read and no code is run. Environment
@@ -260,7 +260,7 @@ def _weights(value: Any) -> Any:
 _WEIGHTS = Field(json_schema_extra={"expected": "hub, none, or {file: PATH}"})
 
 
-KIND = "Registered kind, if the name is not that of a registered kind."
+KIND = "Registered kind. Required if the name itself is not a registered kind."
 
 
 class Backbone(StudyModel):
@@ -313,7 +313,7 @@ class Variant(StudyModel):
 
 
 class Lora(StudyModel):
-    """Low-rank adapters."""
+    """Settings of low-rank adapters (LoRA)."""
 
     rank: Rank = 4
     """Rank r, for blocks of cells without `ranks`."""
@@ -326,7 +326,7 @@ class Lora(StudyModel):
 
 
 class Heads(StudyModel):
-    """Widths of the two heads."""
+    """Widths and atrous rates of the two heads."""
 
     segmentation_channels: Width = 256
     """Channels of the segmentation head."""
@@ -366,7 +366,7 @@ class Augmentation(StudyModel):
 
 
 class Decay(StudyModel):
-    """Multiply the learning rate by `factor` after each `every` epochs."""
+    """Multiply the learning rate by `factor` each time `every` epochs have passed."""
 
     every: Count
     """Number of epochs between two steps."""
@@ -399,7 +399,7 @@ class Training(StudyModel):
     which is cut from the training split. test: the best epoch on the test split, as in the authors' code; never compare such scores with
     others."""
     score_every: Count | None = None
-    """Number of epochs between two scores in history.csv. They are computed on the split of `select_on`, with `last` on the test split."""
+    """Number of epochs between two scores in history.csv. They are computed on the split of `select_on`; for `last`, on test."""
     checkpoint_every: Count = 1
     """Number of epochs between two saved states, from which an interrupted training continues."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
@@ -437,7 +437,7 @@ class CellBlock(StudyModel):
 
 
 class Surgery(StudyModel):
-    """Representation Surgery."""
+    """Settings of Representation Surgery, which corrects the features of merged models."""
 
     rank: Rank = 16
     """Rank of the Surgery that tables compare with other models."""
@@ -499,10 +499,10 @@ class Robustness(StudyModel):
     """Evaluation under corruptions."""
 
     cells: Annotated[tuple[CellPattern, ...], Field(min_length=1)]
-    """Patterns. A cell is evaluated if it has all names of one of them."""
+    """Patterns. A cell is evaluated if it has all names of one pattern, the rank lora.rank, and the value of training.select_on."""
     corruptions: Corruptions = Field(default="standard", examples=[["standard", "my_haze"]])
-    """standard: the nineteen corruptions of the paper. Or a list of names, of which standard and the categories of the nineteen (noise,
-    blur, occlusion, digital) may be some. Corruptions of your own are listed by name."""
+    """standard: the nineteen corruptions of the paper. Or a list of corruptions by name, your own included; standard, noise, blur,
+    occlusion and digital in the list stand for the nineteen, or for those of a category."""
     severities: Severities = (1, 2, 3, 4, 5)
     """Severities from 1 to 5."""
     seed: Seed = 0
@@ -514,7 +514,7 @@ class Robustness(StudyModel):
     keep_corrupted: bool = False
     """Save the corrupted test images as PNG in data/corrupted, so that images are corrupted once for all cells."""
     baseline: ModelPattern | None = None
-    """Cell that corruption errors are relative to: the first cell with these names."""
+    """Cell that corruption errors are relative to: the first evaluated cell of each dataset with these names."""
 
 
 class Study(StudyModel):

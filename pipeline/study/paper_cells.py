@@ -1,4 +1,4 @@
-"""The cells of a study in tables and figures that compare with the paper."""
+"""Select the cells of tables and figures that follow the paper, and find the paper's names for a study's models."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PaperNames:
         self.weightings = _by_kind((c.weighting for c in cells), lambda name: weighting_kind(study, name))
 
     def of(self, cell: Cell) -> PaperModel:
-        """Return the paper's names for backbone, architecture and weighting of a cell; own names for variants that do not represent it."""
+        """Return the paper's names for backbone, architecture and weighting of a cell, or the study's names where the paper has none."""
         return (
             self.backbones.get(cell.backbone, cell.backbone),
             self.architectures.get(cell.architecture, cell.architecture),
@@ -52,13 +52,13 @@ class PaperNames:
         )
 
     def ranked(self, cell: Cell) -> tuple[str, int, str] | None:
-        """Return dataset, rank and weighting of a cell if it is TESLA on the paper's backbone, whose ranks Table VI compares, else None."""
+        """Return dataset, rank and weighting of a cell if it is TESLA on EndoARSS, whose ranks Table VI compares; otherwise None."""
         backbone, architecture, weighting = self.of(cell)
         return (cell.dataset, cell.rank, weighting) if (backbone, architecture) == ("endoarss", "tesla") else None
 
 
 def _by_kind(used: Iterable[str], kind_of: Callable[[str], str]) -> dict[str, str]:
-    """Return the kinds of names, with only the one name that represents each kind."""
+    """Return the kind of each name that represents a kind. Other names are left out."""
     representative: dict[str, str] = {}
     for name in dict.fromkeys(used):
         kind = kind_of(name)
@@ -68,7 +68,7 @@ def _by_kind(used: Iterable[str], kind_of: Callable[[str], str]) -> dict[str, st
 
 
 def stand_ins(study: Study, kinds: Iterable[str] = tuple(_BACKBONES)) -> str:
-    """Return a sentence about the study's backbones that are in the paper's rows but are other models, "" if there are none.
+    """Return a sentence that names the study's backbones that stand for other models of the paper, or "" if there are none.
 
     Args:
         study: the study.
@@ -91,12 +91,12 @@ def stand_ins(study: Study, kinds: Iterable[str] = tuple(_BACKBONES)) -> str:
 
 
 def ablation_cells(study: Study, dataset: str) -> dict[tuple[str, str], Cell]:
-    """Return the cells of Table V by the paper's backbone and architecture: one dataset, DB-MTL, the first seed.
+    """Return the cells of Table V by the paper's backbone and architecture: one dataset, DB-MTL, and the study's rank and first seed.
 
     The result is empty if the study lacks one of the six cells.
     """
     names, ablation = PaperNames(study), {}
-    for cell in reversed(cells_of(study)):  # so that the first seed is kept
+    for cell in reversed(cells_of(study)):  # reversed, so that the cell of the first seed stays
         backbone, architecture, weighting = names.of(cell)
         if cell.dataset == dataset and weighting == "db_mtl" and cell.rank == study.lora.rank:
             ablation[backbone, architecture] = cell
@@ -104,9 +104,9 @@ def ablation_cells(study: Study, dataset: str) -> dict[tuple[str, str], Cell]:
 
 
 def cells_by_rank(study: Study, dataset: str) -> list[dict[int, Cell]]:
-    """Return the models of Table VI by rank: cells of one dataset and the first seed that differ only in their rank."""
+    """Return the models of Table VI: for each model that has several ranks on a dataset, its cells of the first seed by rank."""
     by_model: dict[PaperModel, dict[int, Cell]] = {}
-    for cell in reversed(cells_of(study)):  # so that the first seed is kept
+    for cell in reversed(cells_of(study)):  # reversed, so that the cell of the first seed stays
         if cell.dataset == dataset:
             by_model.setdefault((cell.backbone, cell.architecture, cell.weighting), {})[cell.rank] = cell
     return [dict(sorted(by_model[model].items())) for model in sorted(by_model) if len(by_model[model]) > 1]

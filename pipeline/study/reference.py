@@ -75,7 +75,7 @@ def _row_of_key(
 
 
 def _example(path: tuple[str, ...], schema: Mapping[str, Any], studies: list[Any]) -> str:
-    """Return the key with its value in a stored study; if none has it, with its own example, its default, or an allowed value."""
+    """Return the key with its value in a stored study, or else with the key's own example, its default, or an allowed value."""
     value = next((value for study in studies for value in _values(study, path)), None)
     if value is None:
         first = alternatives(schema)[0]

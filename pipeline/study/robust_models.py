@@ -1,4 +1,4 @@
-"""The models of a study that are evaluated under corruption."""
+"""Select the models of a study that are evaluated under corruption."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.study.models import Study
 
 
 def robustness_cells(study: Study) -> tuple[Cell, ...]:
-    """Return the trainings that the study names for robustness."""
+    """Return the trainings of `cells_of` that match a pattern of `robustness.cells` and have the study's rank."""
     patterns = study.robustness.cells if study.robustness else ()
     return tuple(
         cell

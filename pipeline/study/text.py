@@ -26,8 +26,8 @@ def read_study_text(path: Path) -> dict[str, Any]:
         Its keys and values, not checked further.
 
     Raises:
-        InputError: if the file is missing, too large, not UTF-8 or not YAML; if its values are nested deeper or are more than the bounds
-            above, a key occurs twice, or a number has more than 64 bits. The message has the line.
+        InputError: if the file is missing, too large, not UTF-8 or not YAML; if it holds more than `MAX_NODES` values, values nested deeper
+            than `MAX_DEPTH`, a repeated key, a number of more than 64 bits, the key __use_yte__, or no keys and values.
     """
     text = read_text(path, MAX_BYTES)
     try:

@@ -1,4 +1,4 @@
-"""Variants: the backbones, architectures and weightings of a study, by the names that the study gives them. Each has a registered kind."""
+"""Find the registered kind and the settings of a study's variants, which are its backbones, architectures and weightings."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The command `endoarss verify`: compute digests, scores and a sample of predictions again and compare them with the saved ones."""
+"""Implement `endoarss verify`: compute digests, scores and a sample of predictions again and compare them with the saved ones."""

@@ -30,9 +30,9 @@ _RESTORE = "Restore the file, or make the cell again: snakemake, endoarss train 
 
 
 def check_checkpoints(study: Study) -> Check:
-    """Check the digests of checkpoints, pretrained weights and evaluated checkpoints, and the headers of checkpoints.
+    """Check digests of checkpoints and pretrained weights, headers of checkpoints, and which checkpoints had their robustness evaluated.
 
-    Imports no torch.
+    This function imports no torch.
     """
     check = Check("checkpoints", "checkpoints and files of weights")
     digest = cache(sha256_of)

@@ -1,4 +1,4 @@
-"""The result of a verification: one check per kind of file, with failures, gaps and warnings."""
+"""Collect the findings of a verification: for each kind of file a check with failures, gaps and warnings."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _ROWS = ("rows", "tables of rows and scores")  # name and content of the check
 
 
 def check_rows(study: Study, workers: int) -> Check:
-    """Check rows and scores of every cell and of the reference predictions, under corruption too.
+    """Check rows and scores of every cell, also under corruption, and the rows of reference predictions.
 
     Rows on clean images are measured again from predictions, and every bit must be equal. Scores in metrics.json are computed again from
     rows.
@@ -169,7 +169,7 @@ def _compare_scores(check: Check, path: Path, computed: dict[str, Any]) -> None:
 
 
 def _compare_json(check: Check, path: Path, stored: Any, computed: Any, origin: str) -> None:
-    # Both as if read from a file, with NaN as text, because NaN is not equal to itself.
+    # Convert both to what JSON stores, with NaN as text, because NaN is not equal to itself.
     found, expected = (_values(json.loads(json.dumps(content), parse_constant=str)) for content in (stored, computed))
     different = [name for name in {**expected, **found} if found.get(name, "nothing") != expected.get(name, "nothing")]
     if different:
@@ -212,7 +212,7 @@ def check_results(study: Study) -> Check:
     if not check.has(path, "not collected yet"):
         return check
     datasets = paths.evaluated_datasets(study)
-    # Results are collected from these files too. Somebody who received only the results does not have them.
+    # Results are collected from these files too. They are absent if somebody has only the folder of results.
     needed = [dataset_folder(study, dataset) / "manifest.csv" for dataset in datasets]
     needed += [path for dataset in datasets for path in paths.reference_files(study, dataset).values()]
     missing = [file for file in needed if not file.is_file()]

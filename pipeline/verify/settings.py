@@ -52,7 +52,7 @@ def check_settings(study: Study) -> Check:
         if then != now:
             check.warnings.append(
                 f"{path}: the study has changed since results were collected (digest {str(then)[:12]}, now {now[:12]}). The "
-                "keys that decide a result are compared one by one; another key has changed."
+                "keys that decide models and evaluations are compared one by one; if none of them differs, another key has changed."
             )
     return check
 
@@ -73,7 +73,12 @@ def _compare_data(check: Check, study: Study, where: object, provenance: dict[st
             continue
         now = dataset_digests(study, [dataset])[dataset]
         if digest != now:
-            check.fail(where, f"made on {dataset} with a manifest of sha256 {digest[:12]}", f"{now[:12]}", _REBUILT)
+            check.fail(
+                where,
+                f"made on {dataset} with a manifest of sha256 {digest[:12]}",
+                f"{now[:12]}, the present one",
+                _REBUILT,
+            )
 
 
 def _compare_sources(check: Check, study: Study, where: object, provenance: dict[str, Any]) -> None:

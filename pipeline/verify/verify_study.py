@@ -33,7 +33,7 @@ def print_verification(
     if json_file is not None:
         write_json(json_file, masked_content(report.as_dict()))
     if report.failures:
-        raise InputError(f"study {study.name!r}: {report.failures} failures, see above.")
+        raise InputError(f"study {study.name!r}: {report.failures} failures are listed above.")
 
 
 def verify(study: Study, count: int = 3, cell_ids: Sequence[str] = (), seed: int = 0, workers: int = 1) -> Report:
@@ -43,7 +43,7 @@ def verify(study: Study, count: int = 3, cell_ids: Sequence[str] = (), seed: int
         study: the study.
         count: number of cells, drawn at random, that predict again; with 0 torch is not imported.
         cell_ids: ids of cells that predict again, instead of a sample.
-        seed: draws the sample.
+        seed: draws the sample, and the corruptions and the severity that are evaluated again.
         workers: number of processes that measure.
 
     Raises:

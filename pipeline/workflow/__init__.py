@@ -1,1 +1,1 @@
-"""Snakemake and DVC: which results are current, and recording and restoring versions of them."""
+"""Decide which results are current, for Snakemake, and record and restore versions of results with DVC."""

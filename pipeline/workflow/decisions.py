@@ -1,4 +1,4 @@
-"""What decides a result besides its inputs: resolved settings, code, and the versions of the packages that compute."""
+"""Collect what decides a result besides its inputs: resolved settings, code, and the versions of the packages that compute."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.import_closure import ROOT, imported_packages
 
-# Packages whose import name is not their installed name with "_" in place of "-".
+# Packages whose import name differs from the installed name in more than "_" for "-".
 _INSTALLED_AS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
@@ -41,7 +41,7 @@ def decisions(settings: Mapping[str, Any], code: tuple[str, ...]) -> dict[str, A
 
 
 def code_digests(code: tuple[str, ...]) -> dict[str, str]:
-    """Return the hex SHA-256 of each file of code, by its path; files outside the project have only their folder and file name."""
+    """Return the hex SHA-256 of each file of code by its path, or only by its folder and file name if it is outside the project."""
     digests: dict[str, str] = {}
     for file in code:
         path = Path(file)

@@ -1,4 +1,4 @@
-"""The last output of a failed program, for error messages."""
+"""Return the last output of a failed program, for error messages."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ _SYSTEM_ERROR = re.compile(r"(?:\w+Error:|unexpected error -) \[Errno (\d+)\] [^
 
 def last_output(run: subprocess.CompletedProcess[str], own_folder: str) -> str:
     """Return the last system error that a failed program printed, as a sentence; without one, the last lines of its output.
+
+    Errors about missing files are left out, because programs look for files that need not exist.
 
     Args:
         run: the run of the program.

@@ -47,7 +47,7 @@ def making(
         for upstream in result.upstream:
             if upstream.done in digest_of and (upstream.done in new_records or upstream.done in earlier_records):
                 new_records[result.done]["upstream"][str(upstream.done)] = digest_of[upstream.done]
-        # A command by hand may make a report from the existing results only. If files are missing then, the report is not recorded.
+        # A command by hand makes a report from the existing results. If files of the report are missing, the report is not recorded.
         if by_rule or result.is_complete():
             digest_of[result.done] = result.finish(new_records[result.done], digests)
 
@@ -55,7 +55,7 @@ def making(
 def are_current(results: Sequence[Result], digests: KnownDigests) -> bool:
     """Return whether all results are current. If they are, write each done.json again, because Snakemake may have deleted it.
 
-    A planned result can turn out to be current: its inputs were made again, and have the same bytes as before.
+    A planned result may be current after all, if its inputs were made again with the same bytes as before.
     """
     digest_of = upstream_digests(results)
     for result in results:
@@ -73,7 +73,10 @@ def are_current(results: Sequence[Result], digests: KnownDigests) -> bool:
 
 
 def _check_upstream(results: Sequence[Result], digests: KnownDigests, refreshed: Sequence[Result]) -> None:
-    """Raise InputError if an input was changed after it was made. `endoarss verify` checks inputs of results about the whole study."""
+    """Raise InputError if an input was changed after it was made.
+
+    Results about the whole study are left out, because `endoarss verify` checks their inputs.
+    """
     checked = {result.done for result in (*results, *refreshed)}
     for result in (result for result in results if result.name):
         for upstream in result.upstream:

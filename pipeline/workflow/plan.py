@@ -1,4 +1,4 @@
-"""Tell Snakemake by file times which results are current, as a comparison of contents has found.
+"""Find the current results of a study by their contents, and mark them for Snakemake by file times.
 
 Each result has an extra input in the folder .decides. Snakemake compares times, so this input is made older than done.json if the result
 is current, and newer if it is stale. Copying and DVC change times, so each current done.json gets its time again, in the order of steps.
@@ -36,7 +36,7 @@ def decides_file(result: Result) -> Path:
 
 
 def stale_results(results: ResultsOfStudy) -> dict[Path, str]:
-    """Return the reasons why results are stale, by done.json. Results whose upstream results alone are stale are left out."""
+    """Return why results are stale, by done.json. Results that are stale only because an upstream result is stale are left out."""
     digest_of: dict[Path, str] = {}
     reasons = {}
     for result in results.all:

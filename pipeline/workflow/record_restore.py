@@ -1,4 +1,4 @@
-"""Record results that Snakemake made in DVC, and check results that DVC restored."""
+"""Record in DVC the results that Snakemake made, and check the results that DVC restored."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def record() -> str:
     """Record in DVC the results of the study that params.yaml holds; `dvc repro` then finds all of them current. Return what to do next.
 
     Raises:
-        InputError: if a result is stale, the folder holds files that the study does not have, or DVC fails.
+        InputError: if a result is stale, the folder of results holds files that the study does not have, or DVC is not set up or fails.
     """
     study = _study_in_use()
     results = ResultsOfStudy(study, KnownDigests())
@@ -63,7 +63,7 @@ def restore() -> str:
     """Check that results from `dvc pull` or a copy are current, and set their times for Snakemake. Return what to print.
 
     Raises:
-        InputError: if a result is missing or stale; the message says what differs.
+        InputError: if a result is missing or stale, or DVC is not set up; the message says what differs.
     """
     results = ResultsOfStudy(_study_in_use(), KnownDigests())
     changes = set_plan_times(results)
@@ -86,7 +86,7 @@ def _study_in_use() -> Study:
     study = load_study(PARAMS)
     if not NAMES.is_file() or yaml.safe_load(read_text(NAMES)) != names_for_dvc(study):
         raise InputError(
-            f"{NAMES} does not belong to the study in {PARAMS}, because its datasets changed. Run: endoarss use {PARAMS}."
+            f"{NAMES} is missing, or its folders are not those of the study in {PARAMS}. Run: endoarss use {PARAMS}."
         )
     return study
 

@@ -1,4 +1,4 @@
-"""A result: the files that a step makes together, and the done.json next to them, which records what decided them."""
+"""Define a result: files that one step makes together, with a done.json that records what decided them."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Result:
         return changed
 
     def new_record(self, digest_of: Mapping[Path, str]) -> dict[str, Any]:
-        """Return the record of a result before it is made, so without its files. digest_of: as for `why_stale`."""
+        """Return the record of a result that is not made yet, which lists no files. digest_of: as for `why_stale`."""
         recorded = {str(result.done): digest_of[result.done] for result in self.upstream if result.done in digest_of}
         return {
             "decided_by": self.decided_by,
@@ -151,7 +151,7 @@ class Result:
         }
 
     def delete_record(self, with_files: bool) -> None:
-        """Delete done.json before the result is made again; `with_files`: its files too, as Snakemake deletes outputs."""
+        """Delete done.json before the result is made again. with_files: whether to delete decided_by.json and the files too."""
         for path in (self.done, *((self.decided_by_file, *self.files, *self.side_files) if with_files else ())):
             path.unlink(missing_ok=True)
 

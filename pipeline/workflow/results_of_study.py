@@ -1,6 +1,7 @@
-"""All results of a study: their steps, settings, code, inputs and files.
+"""Declare all results of a study: their steps, settings, code, inputs and files.
 
-Rules, commands by hand, and recording in DVC use this module. Each rule has a method of the same name.
+Rules, commands by hand, and recording in DVC use this module. Each rule has a method of the same name, except evaluate_merged_cells and
+evaluate_merged_robustness: merged models have the methods of trained ones.
 """
 
 from __future__ import annotations
@@ -81,11 +82,11 @@ class ResultsOfStudy:
         return list(by_done.values())
 
     def of_models(self) -> list[Result]:
-        """The trained and merged models and their scores, on images as they are and under corruption."""
+        """Return datasets, trained and merged models, all scores, and the representations of merging experiments."""
         return [*self._evaluated, *(self.represent_group(group) for group in merging_groups(self.study))]
 
     def of_report(self) -> list[Result]:
-        """The results that `endoarss report` makes, in this order."""
+        """Return the results that `endoarss report` makes, in this order."""
         drawn = [self.draw_datasets(), *([self.draw_leakage()] if leakage_datasets(self.study) else [])]
         return [
             *drawn,
@@ -116,7 +117,7 @@ class ResultsOfStudy:
     def check_sources(self, dataset: str) -> Result:
         """Return the doctor's report on the raw trees of a dataset."""
         file = paths.doctor_file(self.study, dataset)
-        # The doctor's own code is left out: if it counted, each change of it would build the dataset again.
+        # The doctor's own code is left out. If it counted, each change of that code would build the dataset again.
         return Result(
             "check_sources",
             dataset,
@@ -176,7 +177,7 @@ class ResultsOfStudy:
         return self._model("train_cell", cell, (cell,), side_files=(paths.history_file(self.study, cell),))
 
     def merge_models(self, cell: Cell, singles: tuple[Cell, ...] = ()) -> Result:
-        """Return a merged model and its predictions. singles: its single-task models, if the study does not list the merged one."""
+        """Return a merged model and its predictions. singles: its single-task models, for a merged model that the study does not list."""
         group = self._groups.get(cell)
         return self._merge_cell(cell, group.singles if group else singles)
 
@@ -187,7 +188,7 @@ class ResultsOfStudy:
 
     @_once
     def represent_group(self, group: MergingGroup) -> Result:
-        """Return the representations of test images by the models of a merging experiment, for the figure."""
+        """Return the representations of test images in the models of a merging experiment. A figure shows them."""
         file = paths.representations_file(self.study, group)
         return Result(
             "merge_models",
@@ -392,7 +393,7 @@ class ResultsOfStudy:
         sources: tuple[Result, ...] = (),
         side_files: tuple[Path, ...] = (),
     ) -> Result:
-        """Return a model and its predictions. cells: the cells whose components count as its code. sources: what it is merged from."""
+        """Return a model and its predictions. cells: cells whose components count as its code. sources: the models it is merged from."""
         folder, datasets = cell_folder(self.study, cell), evaluated_on(self.study, cell.dataset)
         weights, own_weights = weights_file(self.study, cell.backbone), pretrained_file(self.study)
         pretrained = (self.pretrain_backbone(),) if weights is not None and weights == own_weights else ()
@@ -426,7 +427,7 @@ class ResultsOfStudy:
         side_files: Iterable[Path] = (),
         settings: Callable[[Study], dict[str, Any]] = report_settings,
     ) -> Result:
-        """Return the result of a step about the whole study. module: the step's; settings: returns what decides the result."""
+        """Return the result of a step about the whole study. module: module of the step. settings: returns what decides the result."""
         return Result(
             step,
             "",
@@ -458,7 +459,7 @@ class ResultsOfStudy:
 
     @cached_property
     def _evaluated(self) -> list[Result]:
-        """The results of datasets, models and reference predictions that reports read."""
+        """The datasets, models and scores (also those of reference predictions and under corruption) that reports read."""
         return [
             *self._built_and_packed(self.study.datasets),
             *(self.model(cell) for cell in models_of(self.study)),

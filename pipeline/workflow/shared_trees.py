@@ -20,7 +20,7 @@ def check_generated_trees(study: Study) -> None:
     loads their components, which count as code of results.
 
     Raises:
-        InputError: with the keys and values of both studies, and what to do.
+        InputError: if the study would replace such a tree; the message has the keys and values of both studies.
     """
     wanted = study.raw.generate
     trees = {root: _made_with(root) for root in generated_trees(study).values()}
@@ -34,7 +34,7 @@ def check_generated_trees(study: Study) -> None:
     ]
     for root, made in replaced.items():
         users = [other for other in with_results if root in generated_trees(other).values()]
-        # A study may be in the list twice: its file, and the version that ran last. Its file may have been changed to equal settings.
+        # A study may be in the list twice: as its file, and as the version that ran last. The file may agree with `wanted` now.
         agreeing = {other.name for other in users if other.raw.generate == wanted}
         for other in users:
             if other.raw.generate == made and other.name not in agreeing:

@@ -1,4 +1,4 @@
-"""The code that a step of the workflow depends on: its module, all that the module imports, and the components that the study names.
+"""Find the code that a step of the workflow depends on: its module, all that the module imports, and the components of the study.
 
 A step reruns when one of these files changes. Settings are compared separately.
 """

@@ -38,7 +38,7 @@ def use(path: Path) -> str:
 
 
 def names_for_dvc(study: Study) -> dict[str, Any]:
-    """Return the values of the names in braces in dvc.yaml.
+    """Return the values that replace the names in braces in dvc.yaml.
 
     Raises:
         InputError: if a raw tree is named by an environment variable.

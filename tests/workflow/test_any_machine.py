@@ -98,7 +98,7 @@ def test_paths_may_have_braces(
         (("--configfile", "tiny.yaml", "other.yaml"), "--configfile: 2 files. Give one study"),
         (
             ("--configfile", "tiny.yaml", "--sdm", "conda"),
-            "Leave the option out; with conda, make that environment from",
+            "Leave the option out. To use conda, create that environment from",
         ),
         ((), "no params.yaml here. Give a study with --configfile"),
     ],

@@ -1,1 +1,1 @@
-"""The figures of a study: the content of each, and the saved results that it is drawn from."""
+"""Select the content of each figure of a study, and draw it from saved results."""

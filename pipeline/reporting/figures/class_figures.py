@@ -1,4 +1,4 @@
-"""Figures of a study by class: scores of every class and activity, and confusion matrices."""
+"""Draws the figures of classes and activities: their scores, and confusion matrices."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _candidates(results: StudyResults, dataset: str) -> list[Cell]:
 
 
 def draw_classes(results: StudyResults, head: str, png: Path, pdf: Path, dataset: str) -> None:
-    """Draw the IoU of every class and the F1 of every activity for the best cell of each backbone.
+    """Draw the IoU of every class and the F1 of every activity for the best cells of at most four backbones.
 
     Raises:
         NothingToShow: If no cell has results on the dataset.

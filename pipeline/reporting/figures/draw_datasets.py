@@ -1,4 +1,4 @@
-"""Figures of a study's built datasets: contact sheets, balance, classes by activity, and leakage."""
+"""Draws the figures of a study's built datasets: contact sheets, balance, classes by activity, and leakage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.study.models import Study
 from reports.figures import datasets as dataset_figures
 
 _EXAMPLES_PER_CLASS = 6
-_PICTURE_SIZE = (240, 192)  # width and height of a picture in a contact sheet, in pixels
+_PICTURE_SIZE = (240, 192)  # width and height of an image in a contact sheet, in pixels
 
 
 def draw_datasets(study: Study) -> None:
@@ -74,12 +74,12 @@ def _examples(folder: Path, manifest: list[dict[str, str]], label: str) -> list[
 
 
 def _resized(pixels: Pixels) -> Pixels:
-    """Return a picture or mask at the size of the sheet's pictures. Its aspect ratio may change."""
+    """Return an image or mask at the size of images in a contact sheet. Its aspect ratio may change."""
     return cv2.resize(pixels, _PICTURE_SIZE, interpolation=cv2.INTER_AREA if pixels.ndim == 3 else cv2.INTER_NEAREST)
 
 
 def draw_leakage(study: Study) -> None:
-    """Write the similarities of test and training frames of each dataset for which the study asks for leakage, and their figure."""
+    """Write the similarities of test and training frames of the datasets that `leakage_datasets` returns, and draw their figure."""
     similarities = {}
     for dataset in leakage_datasets(study):
         folder = dataset_folder(study, dataset)

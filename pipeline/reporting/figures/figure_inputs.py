@@ -1,4 +1,4 @@
-"""Inputs that figures of results share: the text above them, and the scores by which they select cells."""
+"""Returns what all figures of results need: the text above them, and the scores by which they select cells."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The tables of a study, made from its saved results."""
+"""Makes the tables of a study from its saved results."""

@@ -1,4 +1,4 @@
-"""The table of the cost of each cell: parameters, speed and memory."""
+"""Makes the table of the cost of each cell: parameters, speed and memory."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def cost_table(results: StudyResults) -> dict[str, ReportTable]:
 
 
 _COST_NOTE = (
-    "Training: the median epoch. Memory: the peak of torch on a GPU, or the peak of the whole process on a CPU. Jobs that run at "
-    "the same time slow each other down. Experts: the number of experts that each task of DSelect-k selects in the last epoch (weight "
-    "above 0.01), activity first."
+    "Training: images per second of the median epoch. Memory: the peak of torch on a GPU, or the peak of the whole process on a CPU. Jobs "
+    "that run at the same time slow each other down. Experts: the number of experts that each task of DSelect-k selects in the last epoch "
+    "(weight above 0.01), activity first."
 )
 
 

@@ -134,7 +134,7 @@ def _leakage_table(results: StudyResults) -> ReportTable:
 
 
 _PAPER_NOTE = "The paper's numbers are in columns of their own. Synthetic and partial data differ from them by design."
-_SIMILARITY_NOTE = "Correlation of 32x32 RGB thumbnails. 1: the pictures are identical."
+_SIMILARITY_NOTE = "Correlation of 32x32 RGB thumbnails. 1: the thumbnails are identical."
 _LEAKAGE_NOTE = (
     "Each model is trained and tested on both splits. Means are over the classes that occur in the test split."
 )

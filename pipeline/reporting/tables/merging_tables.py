@@ -1,4 +1,4 @@
-"""The tables of merging: merged models compared with individual and jointly trained ones, and ranks of Surgery."""
+"""Makes the tables of merging: merged models compared with individual and jointly trained models, and ranks of Surgery."""
 
 from __future__ import annotations
 

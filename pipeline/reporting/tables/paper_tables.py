@@ -1,4 +1,4 @@
-"""Tables that compare a study with the scores and the claims of the paper."""
+"""Makes the tables that compare a study with the scores and the claims of the paper."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def _unlike_paper(study: Study) -> str:
     return f"{field_of_view_note(study)} {sentence}"
 
 
-# The backbones of tables that do not have all three.
+# The backbones of tables that do not contain all three backbones of the paper.
 _BACKBONES = {
     names.TABLE_RANK: (("endoarss",),),
     names.TABLE_ROBUSTNESS: (("resnet", "endoarss"),),

@@ -128,7 +128,7 @@ def _note(study: Study) -> str:
     if study.protocol == "authors_code":
         return "Computed as in the authors' code: AC is mean precision, HD and SSIM are computed on class ids, and absent classes count 0."
     return (
-        "Means are over the classes that occur in the test split, for fg without the background. Distances are in pixels of "
+        "Means are over the classes that occur in the test split; means called fg leave out the background. Distances are in pixels of "
         f"{size}x{size} images. References need no model. A dash: the model does not solve this task, or there is nothing to measure."
     )
 

@@ -22,7 +22,7 @@ from pipeline.study.models import Study
         ("step buid_dataset", "endoarss step: no command 'buid_dataset'. Did you mean build_dataset? Known: "),
         ("zzz", "endoarss: no command 'zzz'. Known: new, doctor, "),
         ("help", "endoarss: no command 'help'. Known: new, doctor, "),
-        ("generate-raw", "endoarss generate-raw is endoarss step generate_raw."),
+        ("generate-raw", "endoarss generate-raw is called endoarss step generate_raw."),
         ("list study.yaml", "endoarss list: Got unexpected extra argument (study.yaml) Studies are given as --study FILE."),
         ("list --studdy x", "endoarss list: no option '--studdy'. Did you mean --study? Known: --study, --help."),
         ("train", "endoarss train: --cell: missing.\nExample: endoarss train --cell "),

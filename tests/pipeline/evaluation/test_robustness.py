@@ -372,7 +372,7 @@ def test_a_predictor_stands_beside_the_cells(trained: Path, capsys: pytest.Captu
     page = Path("out/report/index.html").read_text(encoding="utf-8")
     assert "R HPS Equal" in page and "beside:good" in page
     assert run(trained, "robustness", "--cell", CELL, "--beside") == 1
-    assert "--beside: is only for --predictor" in said(capsys)
+    assert "--beside: this option is only for --predictor" in said(capsys)
 
 
 PREDICTOR = """
@@ -498,7 +498,7 @@ def test_masks_predicted_elsewhere_get_the_same_tables(trained: Path, capsys: py
         assert message in said(capsys)
     one.unlink()
     assert run(trained, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
-    assert "this mask is missing, and 0 others of 20" in said(capsys)
+    assert "this mask is missing; in all, 1 of 20 are missing" in said(capsys)
     Path("empty").mkdir()
     for folder, message in (("nowhere", "no such folder"), ("empty", "holds no folder named like a corruption")):
         assert run(trained, *tested, "--predictions", folder) == 1
@@ -527,7 +527,7 @@ def test_robustness_of_what_does_not_fit_says_so(
     study_file: Path, minimal: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(study_file, "robustness", "--cell", CELL, "--label", "x") == 1
-    assert "--label: is only for --predictor and --predictions" in said(capsys)
+    assert "--label: this option is only for --predictor and --predictions" in said(capsys)
     for models in ((), ("--cell", CELL, "--predictor", "a:b")):
         assert run(study_file, "robustness", *models) == 2
         assert "expected one of --cell, --predictor and --predictions" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from pipeline.reporting import write_paper
 from pipeline.reporting.write_paper import compile_latex
 from pipeline.results.paths import figure_files
 from pipeline.results.study_results import StudyResults
-from pipeline.study.loading import load_study
+from pipeline.study.loading import load_study, make_study
 from pipeline.study.robust_models import robustness_cells
 from reports.figures.style import PAGE
 from reports.numbering import OTHERS, SECTIONS, numbered
@@ -261,3 +261,22 @@ def test_the_paper_names_and_counts_missing_results(monkeypatch: pytest.MonkeyPa
     none.missing_cells = none.missing_models = none.missing_robustness = none.missing_robust_models = {}
     whole = " ".join(write_paper._abstract(none))
     assert f"{len(robust)} of them are evaluated under corruptions" in whole and "missing" not in whole
+
+
+def test_the_abstract_counts_only_further_trainings_with_validation_frames() -> None:
+    study = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
+    block = {"datasets": ["mtlesd"], "backbones": ["dinov2"], "architectures": ["hps"], "weightings": ["equal"]}
+    settings = study.as_dict()
+    settings["training"]["select_on"] = "val"
+    settings["cells"].append({**block, "select_on": "last"})
+    for studied, expected in (
+        (
+            study,
+            "3 further trainings have their epochs chosen on validation frames. 20 models are merged from those of",
+        ),
+        (make_study(settings), "models are merged from those of single tasks."),
+    ):
+        results = StudyResults(studied)
+        results.missing_cells = results.missing_models = results.missing_robustness = results.missing_robust_models = {}
+        said = " ".join(write_paper._abstract(results))
+        assert expected in said and ("further" in said) == (studied is study)

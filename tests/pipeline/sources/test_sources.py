@@ -599,7 +599,7 @@ def test_released_trees_are_read_completely(
 def test_two_trees_below_a_released_root(copy: Path) -> None:
     shutil.copytree(copy / "esd", copy / "both/a")
     shutil.copytree(copy / "esd", copy / "both/b")
-    with pytest.raises(InputError, match="train or test in 2 folders, .*Expected one"):
+    with pytest.raises(InputError, match="train or test in 2 folders, .*Expected one; remove the others"):
         released.read_tree(copy / "both", "esd")
     shutil.rmtree(copy / "both/b")
     assert len(released.read_tree(copy / "both", "esd")) == 20

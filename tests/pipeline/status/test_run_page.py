@@ -199,10 +199,14 @@ def test_a_run_that_somebody_stops_says_so(run: Run) -> None:
     [
         ("endoarss train: one\nendoarss step make_page: two\n  three", "", "two three"),
         ("Traceback\nValueError: bad\n  0%|  | 0/2", "exit status 1", "ValueError: bad"),
-        ("  0%|  | 0/2", "died with <Signals.SIGKILL: 9>", "It was killed, perhaps because the memory ran out."),
-        ("  0%|  | 0/2", "returned non-zero exit status 130", "It was stopped."),
-        ("  0%|  | 0/2", "returned non-zero exit status 3", "It left no message: returned non-zero exit status 3."),
-        (None, "", "It left no message."),
+        ("  0%|  | 0/2", "died with <Signals.SIGKILL: 9>", "The job was killed, perhaps because the memory ran out."),
+        ("  0%|  | 0/2", "returned non-zero exit status 130", "The job was stopped."),
+        (
+            "  0%|  | 0/2",
+            "returned non-zero exit status 3",
+            "The job left no message: returned non-zero exit status 3.",
+        ),
+        (None, "", "The job left no message."),
         ("endoarss train: red \x1b[31m", "", "red ?[31m"),
         ("endoarss train: " + "a" * 600, "", "a" * 500 + " ..."),
     ],
@@ -219,7 +223,7 @@ def test_a_killed_job_is_told_by_how_its_command_ended(run: Run) -> None:
     run.fail(1, "died with <Signals.SIGKILL: 9>.")
     run.page.say_failures()
     assert run.lines()[-2:] == [
-        "reason: It was killed, perhaps because the memory ran out.",
+        "reason: The job was killed, perhaps because the memory ran out.",
         f"log:    {LOG} (not written)",
     ]
 

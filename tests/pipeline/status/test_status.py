@@ -96,7 +96,7 @@ def said_of(study: Study, every: bool = False) -> str:
 def test_nothing_is_there(study: Study) -> None:
     said = said_of(study)
     assert "mtlesd: not built" in said and "Cells: 4: 4 pending" in said
-    assert "Time left: unknown\n  unknown for 6 until mtlesd is built" in said
+    assert "Time left: unknown\n  unknown for 6 models or evaluations until mtlesd is built" in said
     assert "pending: 2 of mtlesd resnet (waits for its training)" in said
     assert f"pending: {cells_of(study)[0].id}" in said_of(study, every=True)
 
@@ -161,7 +161,10 @@ def test_time_left_is_that_of_the_same_model_by_epochs_and_images(study: Study, 
         "a cell of resnet mmoe is done": 2,
         "the robustness of a cell of resnet hps is evaluated": 2,
     }
-    assert "about 2 min, one job at a time\n  unknown for 2 until a cell of resnet mmoe is done" in said_of(study)
+    assert (
+        "about 2 min, one job at a time\n  unknown for 2 models or evaluations until a cell of resnet mmoe is done"
+        in said_of(study)
+    )
     finish(mmoe[0], seconds=50.0)
     assert status_of(study).durations.left == pytest.approx(160)
 

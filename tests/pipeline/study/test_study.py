@@ -239,7 +239,10 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
             {"backbones": {"vgg": {"label": "V", "model": "vgg", "weights": "none"}}},
             "unknown backbone 'vgg'.*Known: dinov2",
         ),
-        ({"raw": {}}, "raw: esd is missing.*the data is available from the authors"),
+        (
+            {"raw": {}},
+            "raw: the dataset mtlesd is built from esd, which is missing.*the data is available from the authors",
+        ),
         (
             {"robustness": {"cells": [{}], "severities": [6]}},
             "robustness.severities.0: 6 is not allowed; expected a whole number from 1 to 5",
@@ -265,11 +268,11 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
         ({"input_size": 100, "backbones": {**RESNET, "dinov2": VIT}}, "input_size: 100; .* needs a multiple of 14"),
         (
             {"backbones": {**RESNET, "dinov2": {**VIT, "label": "R"}}},
-            "backbones.resnet: another variant has the label 'R' too",
+            "backbones.resnet: the label 'R' is reserved, or another variant has it too",
         ),
         (
             {"backbones": {"resnet": {**RESNET["resnet"], "label": "reference"}}},
-            "has the label 'reference' too, or it is reserved",
+            "the label 'reference' is reserved, or another variant has it too",
         ),
         (
             {"pretraining": {"name": "p", "backbone": "resnet", "scenes": 16, "epochs": 1}},

@@ -192,7 +192,7 @@ def test_the_list_says_kinds_sources_and_variants(study: Study) -> None:
         ),
         (
             {"weightings": {"mine": {"kind": "db_mtl", "label": "DB-MTL"}}},
-            "weightings.db_mtl: another variant has the label 'DB-MTL' too",
+            "weightings.db_mtl: the label 'DB-MTL' is reserved, or another variant has it too",
         ),
         (
             {"backbones": {"mine": {"label": "R", "model": "resnet26", "weights": "none"}}},
