@@ -108,6 +108,11 @@ def in_words(value: str) -> str:
     return {"authors_code": "authors' code"}.get(value, value.replace("_", " "))
 
 
+def corruption_in_words(name: str) -> str:
+    """Return the name of a corruption in the form that readers see, such as "JPEG compression"."""
+    return name.replace("_", " ").replace("gaussian", "Gaussian").replace("jpeg", "JPEG")
+
+
 def against_paper(name: str) -> str:
     """Return the name of the table that compares the scores of a table with the paper's."""
     return f"{name}_against_paper"
@@ -185,13 +190,13 @@ FIGURES = {
     FIGURE_COST: ("Cost", "Scores against trained parameters and inference speed"),
     FIGURE_MERGING: ("Merging", "Bias and scores of merged models, before and after Representation Surgery"),
     FIGURE_REPRESENTATIONS: ("Representations", "Representations of individual and merged models, projected"),
-    "class_balance": ("Balance", "Frames of each activity and class"),
+    "class_balance": ("Balance", "Number of training and test frames by label"),
     "leakage": ("Leakage", "Similarity of test frames and training frames"),
 }
 # The same for figures that exist once per dataset, by the beginning of the file name.
 _FIGURES_OF_DATASETS = {
-    "fig_classes_": ("Classes, {}", "Scores of each class and activity on {}"),
-    "fig_confusion_": ("Confusion, {}", "Confusion of classes and of activities on {}"),
+    "fig_classes_": ("Classes, {}", "Scores by label on {}"),
+    "fig_confusion_": ("Confusion, {}", "Confusion matrices on {}"),
     "history_": ("Trainings, {}", "Losses, weights and gradients on {}"),
     "contact_": ("Contact sheet, {}", "Contact sheet of {}"),
 }

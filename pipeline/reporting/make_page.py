@@ -115,19 +115,12 @@ def _claims(claims: pd.DataFrame, number: str) -> str:
 
 def _gaps(results: StudyResults) -> list[Gap]:
     missing = results.missing_models
-    gaps = [Gap(cell.id, _named(results.study, cell), "results", reason) for cell, reason in missing.items()]
+    gaps = [Gap(cell.id, named(results.study, cell), "results", reason) for cell, reason in missing.items()]
     return gaps + [
-        Gap(cell.id, _named(results.study, cell), "robustness", reason)
+        Gap(cell.id, named(results.study, cell), "robustness", reason)
         for cell, reason in results.missing_robust_models.items()
         if cell not in missing
     ]
-
-
-def _named(study: Study, cell: Cell) -> str:
-    """Return the name of a model. Two cells may differ only in how their epoch was chosen."""
-    chosen = {"last": "last epoch", "val": "epoch chosen on validation frames", "test": "epoch chosen on test frames"}
-    differs = cell.select_on != study.training.select_on
-    return f"{named(study, cell)}, {chosen[cell.select_on]}" if differs else named(study, cell)
 
 
 def _figures(study: Study) -> dict[str, FigureSection]:
@@ -215,7 +208,7 @@ def _provenance(results: StudyResults) -> list[TableSection]:
             (name, str(version)) for name, version in {"python": provenance["python"], **provenance["packages"]}.items()
         )
         return {
-            "Model": _named(study, cell),
+            "Model": named(study, cell),
             "Cell": cell.id,
             "Checkpoint sha256": provenance["checkpoint_sha256"][:12],
             "Code": _commit(provenance["code"]),

@@ -49,10 +49,17 @@ def label_of(study: Study, cell: Cell) -> str:
 
 
 def named(study: Study, cell: Cell) -> str:
-    """Return the label of a trained or merged model with its dataset, and its seed if the study has several."""
+    """Return the label of a trained or merged model with its dataset, such as "ResNet-18 MMoE DB-MTL on MTLESD".
+
+    The seed follows if the study has several, and the choice of the epoch if it is not that of the study: two cells may differ only there.
+    """
+    merged = f"{model_labels(study).backbone(cell.backbone)} {merged_label(cell.merger, cell.surgery)}"
     seed = f" (seed {cell.seed})" if len(study.seeds) > 1 else ""
-    label = merged_label(cell.merger, cell.surgery) if cell.merger else label_of(study, cell)
-    return f"{label} on {titles_of(study)[cell.dataset]}{seed}"
+    epoch = f", {_EPOCHS[cell.select_on]}" if cell.select_on != study.training.select_on else ""
+    return f"{merged if cell.merger else label_of(study, cell)} on {titles_of(study)[cell.dataset]}{seed}{epoch}"
+
+
+_EPOCHS = {"last": "last epoch", "val": "epoch chosen on validation frames", "test": "epoch chosen on test frames"}
 
 
 def model_of(names: PaperNames, cell: Cell) -> Model:

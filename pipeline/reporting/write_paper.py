@@ -16,6 +16,7 @@ from pipeline.errors import InputError
 from pipeline.io.files import whole_file, write_if_changed
 from pipeline.reporting.captions import data_caption, study_caption
 from pipeline.reporting.dataset_cards import card_of
+from pipeline.reporting.models import named
 from pipeline.results import paths
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cells import cells_of, merged_cells, trainings_of
@@ -219,8 +220,11 @@ def _software(results: StudyResults) -> list[str]:
         f"Python {_joined(dict.fromkeys(record['python'] for record in records))};",
         f"{', '.join(f'{name} {version}' for name, version in packages)}.",
         f"Device: {_joined(dict.fromkeys(record['device'] for record in records))}.",
-        *(f"{cell.id} has no results: {reason}." for cell, reason in missing.items()),
-        *(f"{cell.id} has no results under corruptions: {reason}." for cell, reason in not_robust.items()),
+        *(f"{named(results.study, cell)} has no results: {reason}." for cell, reason in missing.items()),
+        *(
+            f"{named(results.study, cell)} has no results under corruptions: {reason}."
+            for cell, reason in not_robust.items()
+        ),
     ]
 
 
@@ -235,7 +239,7 @@ def _provenance(results: StudyResults) -> str:
         source = saved["weights"]["source"] + (" (synthetic)" if saved["pretrained_on_synthetic"] else "")
         rows.append(
             {
-                "Cell": cell.id,
+                "Model": named(results.study, cell),
                 "Weights": source,
                 "Images": saved["training_images"],
                 "Seconds": round(saved["training_seconds"]),
@@ -243,8 +247,8 @@ def _provenance(results: StudyResults) -> str:
                 "Checkpoint (SHA-256)": saved["checkpoint_sha256"][:12],
             }
         )
-    caption = f"What each cell was trained or merged from: initial weights, images, and digests. {data_caption(results.study)}"
-    return to_latex(pd.DataFrame(rows).set_index("Cell"), caption, "tab:provenance")
+    caption = f"What each model was trained or merged from: initial weights, images, and digests. {data_caption(results.study)}"
+    return to_latex(pd.DataFrame(rows).set_index("Model"), caption, "tab:provenance")
 
 
 def _joined(words: Sequence[str] | dict[str, None]) -> str:

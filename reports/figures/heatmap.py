@@ -26,6 +26,7 @@ from reports.figures.style import (
     wrapped,
     write_head,
 )
+from reports.names import corruption_in_words
 
 COLOURS = "cividis"
 CLEAN, MEAN = "clean", "mean"
@@ -100,7 +101,7 @@ class _Size:
         tables = [pd.concat(groups.values()) for groups in panels.values()]
         models = max(table.shape[1] for table in tables)
         self.across = len(panels) if models <= _MOST_MODELS_SIDE_BY_SIDE else 1
-        names = [name.replace("_", " ") for table in tables for name in table.index]
+        names = [corruption_in_words(name) for table in tables for name in table.index]
         categories = [category for groups in panels.values() for category in groups]
         self.category = text_width(categories) + 0.1
         self.left = self.category + text_width(names) + 0.1
@@ -134,9 +135,8 @@ def _draw_block(figure: Figure, panels: Panels, size: _Size, top: float) -> None
             _draw_group(axes, table, size)
             axes.set_xticks([])
             if column == 0:
-                axes.set_yticks(
-                    np.arange(len(table)) + 0.5, [n.replace("_", " ") for n in table.index], fontsize=SMALL, rotation=0
-                )
+                labels = [corruption_in_words(name) for name in table.index]
+                axes.set_yticks(np.arange(len(table)) + 0.5, labels, fontsize=SMALL, rotation=0)
                 middle = 1 - (place_of_group + height / 2) / total_height
                 figure.text(0.06 / width, middle, category.strip(), fontsize=SMALL, va="center", fontstyle="italic")
             else:

@@ -84,12 +84,10 @@ def _choices(
     means |= {f"{MEAN}:{c}": f"mean of {_spaced(c)} ({len(n)})" for c, n in groups.items() if 1 < len(n) < count}
     choices = [{"key": key, "label": label, "group": "Means"} for key, label in means.items()]
     for category, names in categories.items():
-        choices += [
-            {"key": name, "label": _spaced(robustness.with_signs(name)), "group": _spaced(category)} for name in names
-        ]
+        choices += [{"key": name, "label": robustness.with_signs(name), "group": _spaced(category)} for name in names]
     group = "Masks not moved"
     return choices + [
-        {"key": f"{_UNMOVED}:{n}", "label": f"{_spaced(robustness.with_signs(n))}, masks not moved", "group": group}
+        {"key": f"{_UNMOVED}:{n}", "label": f"{robustness.with_signs(n)}, masks not moved", "group": group}
         for n in unmoved
     ]
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from endoarss.metrics.catalogue import PERCENT, Shown, metrics_by_name, shown_metrics
 from reports.errors import ResultsError
+from reports.names import corruption_in_words
 from reports.statistics.condition_scores import EvaluatedModel, Grid, grid_of, images_of, score_model, variation_of
 from reports.statistics.variation import (
     Array,
@@ -65,7 +66,7 @@ class Robustness:
     how_corrupted: str = ""
 
     def with_signs(self, name: str) -> str:
-        """Return the name of a corruption with the signs that `legend` explains; any other text stays as it is.
+        """Return the name of a corruption as readers see it, with the signs that `legend` explains.
 
         Args:
             name: The name, which may end in `NOT_MOVED`.
@@ -75,10 +76,10 @@ class Robustness:
         """
         corruption = name.removesuffix(NOT_MOVED)
         signs = OWN_SIGN * (corruption in self.own) + TRAINED_ON_SIGN * (corruption in self.trained_on)
-        return f"{corruption}{signs}{name[len(corruption) :]}"
+        return f"{corruption_in_words(corruption)}{signs}{name[len(corruption) :]}"
 
     def for_readers(self) -> Robustness:
-        """Return a copy whose summary and categories have signs after the names of corruptions."""
+        """Return a copy whose summary and categories name corruptions as readers see them, see `with_signs`."""
         categories = {category: tuple(map(self.with_signs, names)) for category, names in self.categories.items()}
         summary = self.summary.assign(of=self.summary["of"].map(self.with_signs))
         return replace(self, summary=summary, categories=categories)
@@ -327,7 +328,7 @@ def _notes(
         quantities = next(iter(by_label.values()))
         undefined = [q.of for q in quantities if q.name == kind and np.isnan(q.varied[0])]
         if undefined:
-            names = ", ".join(undefined)
+            names = ", ".join(map(corruption_in_words, undefined))
             notes.append(
                 f"{where}: {names} {'have' if len(undefined) > 1 else 'has'} no {name}, because the baseline {shared.baseline} {reason}. "
                 "The mean is over the other corruptions."

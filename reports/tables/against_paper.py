@@ -15,6 +15,7 @@ from reports.names import (
     PAPER_ROBUST_MODELS,
     PAPER_ROBUSTNESS,
     Labels,
+    corruption_in_words,
 )
 from reports.paper_numbers import (
     DATASETS,
@@ -149,7 +150,8 @@ def robustness_against_paper(results: pd.DataFrame, rank: int, labels: Labels) -
     shown = f"The table shows {len(applied)} of the paper's {len(corruptions)} corruptions."
     at = f"Our scores are means over the severities {', '.join(map(str, severities))}."
     note = f"{shown} {at if severities else 'We have no scores.'}"
-    return ComparedWithPaper(_flat(table), _with_heads(table, heads), note)
+    shown_table = _with_heads(table.rename(index=corruption_in_words), heads)
+    return ComparedWithPaper(_flat(table), shown_table, note)
 
 
 def _clean(rows: pd.DataFrame) -> pd.DataFrame:

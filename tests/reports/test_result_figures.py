@@ -282,7 +282,7 @@ def test_a_cell_of_the_heatmap_is_its_score(figures: list[Figure], tmp_path: Pat
     draw_heatmap(rows, CATEGORIES, MARK, tmp_path / "a.png", tmp_path / "a.pdf")
     words = [text.get_text() for text in texts(figures[0])]
     assert words.count("25.1") == 2 * 2 * 4
-    assert {"noise", "blur", "digital", "gaussian noise", "clean", "mean"} <= set(words)
+    assert {"noise", "blur", "digital", "Gaussian noise", "clean", "mean"} <= set(words)
 
 
 def test_what_is_not_defined_is_a_dash(figures: list[Figure], tmp_path: Path) -> None:

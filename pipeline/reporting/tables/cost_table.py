@@ -28,7 +28,8 @@ def cost_table(results: StudyResults) -> dict[str, ReportTable]:
     cells = [cell for cell in cells_of(study) if cell.seed == study.seeds[0]]
     costs = tables.table_cost([_labels(study, c) | ({} if c in missing else _cost(results, c)) for c in cells])
     gaps = {cell: reason for cell, reason in {**results.missing_robustness, **missing}.items() if cell in cells}
-    note = f"{_COST_NOTE} {gap_note(study, gaps)}".strip()
+    experts = _EXPERTS_NOTE if costs.columns.isin(["Experts"]).any() else ""
+    note = " ".join(filter(None, [_COST_NOTE, experts, gap_note(study, gaps)]))
     devices, shown = costs["Device"].dropna().unique(), costs
     if len(devices) == 1:
         shown, note = costs.drop(columns="Device"), f"{note} Device: {devices[0]}."
@@ -37,9 +38,9 @@ def cost_table(results: StudyResults) -> dict[str, ReportTable]:
 
 _COST_NOTE = (
     "Training: images per second of the median epoch. Memory: the peak of torch on a GPU, or the peak of the whole process on a CPU. Jobs "
-    "that run at the same time slow each other down. Experts: the number of experts that each task of DSelect-k selects in the last epoch "
-    "(weight above 0.01), activity first."
+    "that run at the same time slow each other down."
 )
+_EXPERTS_NOTE = "Experts: the number of experts that each task of DSelect-k selects in the last epoch (weight above 0.01), activity first."
 
 
 def _labels(study: Study, cell: Cell) -> dict[str, object]:

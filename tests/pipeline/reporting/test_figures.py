@@ -97,8 +97,8 @@ def test_the_paper_names_a_file_of_settings_that_exists(half_done: Path) -> None
     assert json.loads(kept.read_text()) == json.loads(json.dumps(study.as_dict()))
     text = (results_folder(study) / "paper/paper.tex").read_text()
     assert f"studies/{kept.name}" in text
-    assert f"{OTHER.replace('_', chr(92) + '_')} has no results: not trained yet." in text
-    assert f"{CELL} has no results under corruptions: its robustness is not evaluated yet." in text
+    assert "R HPS DB-MTL on MTLESD has no results: not trained yet." in text
+    assert "R HPS Equal on MTLESD has no results under corruptions: its robustness is not evaluated yet." in text
     assert "0 of the 2 that the study asks for are evaluated under corruptions" in text
     assert not robustness_files(study, find_cell(study, CELL)).scores.is_file()
 

@@ -20,7 +20,8 @@ from corruptions import corrupt_pair
 from pipeline.cli import main
 from pipeline.datasets.load import Split, load_split
 from pipeline.evaluation.scores import scores_of
-from pipeline.reporting.make_page import _named, page_of
+from pipeline.reporting.make_page import page_of
+from pipeline.reporting.models import named
 from pipeline.reporting.page_gallery import gallery_of
 from pipeline.reporting.page_tables import columns_of_paper, rows_apart
 from pipeline.reporting.shown_cells import image_ious
@@ -114,12 +115,14 @@ def test_the_page_of_a_study_with_gaps(study: Study, study_file: Path) -> None:
 
 def test_every_model_of_the_demo_has_a_name_of_its_own() -> None:
     study = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
-    named = {cell.id: _named(study, cell) for cell in models_of(study)}
-    assert len(set(named.values())) == len(named)
-    assert named["mtlendovis/endoarss/tesla/db_mtl/r1-s0"] == "EndoARSS-tiny TESLA DB-MTL, rank 1 on MTLEndovis"
+    names = {cell.id: named(study, cell) for cell in models_of(study)}
+    assert len(set(names.values())) == len(names)
+    assert names["mtlendovis/endoarss/tesla/db_mtl/r1-s0"] == "EndoARSS-tiny TESLA DB-MTL, rank 1 on MTLEndovis"
     chosen = "epoch chosen on validation frames"
-    assert named["mtlesd/dinov2/tesla/db_mtl/r4-s0-val"] == f"ViT-tiny/14 TESLA DB-MTL on MTLESD, {chosen}"
-    assert named["mtlesd/dinov2/merged/ties/r4-s0-val-surgery16"] == f"TIES + Surgery 16 on MTLESD, {chosen}"
+    assert names["mtlesd/dinov2/tesla/db_mtl/r4-s0-val"] == f"ViT-tiny/14 TESLA DB-MTL on MTLESD, {chosen}"
+    assert (
+        names["mtlesd/dinov2/merged/ties/r4-s0-val-surgery16"] == f"ViT-tiny/14 TIES + Surgery 16 on MTLESD, {chosen}"
+    )
 
 
 def marks(page: Page, anchor: str) -> tuple[list[Any], list[Any]]:
