@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.datasets.load import load_split
-from pipeline.evaluation.corrupted_batches import CorruptedBatch, corrupted_batches, image_file, moves_masks
+from pipeline.evaluation.corrupted_batches import CorruptedBatch, corrupted_batches, image_file
 from pipeline.evaluation.corruption_cache import cache_settings
 from pipeline.io.files import resumable_folder, whole_file, write_json
 from pipeline.io.hashing import digest
@@ -46,7 +46,7 @@ def corrupt_images(study: Study, dataset: str, workers: int) -> None:
         with tqdm(total=len(remaining) * len(split.frame_ids), desc=f"corrupt {dataset}", unit="image") as progress:
             for batch in corrupted_batches(split, conditions, remaining, pool, workers):
                 writes.append(
-                    pool.submit(_write, unfinished, split.frame_ids, batch, moves_masks(conditions, batch.name))
+                    pool.submit(_write, unfinished, split.frame_ids, batch, conditions.moves_masks(batch.name))
                 )
                 progress.update(len(batch.index))
                 if batch.index.stop == len(split.frame_ids):

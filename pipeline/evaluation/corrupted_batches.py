@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import moves_pixels, sweep, sweep_pair
+from corruptions import sweep, sweep_pair
 from corruptions.registry import Description
 from corruptions.workers import in_order
 from pipeline.datasets.load import Split
@@ -24,11 +24,6 @@ _BATCH_BYTES = 1 << 25  # size of the images in one batch, at all severities tog
 _WAITING_PER_WORKER = 3  # batches
 
 
-def moves_masks(conditions: Conditions, corruption: str) -> bool:
-    """Return whether a corruption moves the masks, which is so if it moves pixels. Under the profile `authors_code` no mask moves."""
-    return corruption != CLEAN and conditions.profile == "standard" and moves_pixels(corruption)
-
-
 @dataclass(frozen=True)
 class CorruptedBatch:
     """A batch of N images under one corruption, at all V severities.
@@ -38,7 +33,7 @@ class CorruptedBatch:
         severities: the V severities; (0,) for clean images.
         index: positions of the images in the split.
         images: uint8 (V, N, S, S, 3), or None if no model needs them.
-        masks: uint8 (V, N, S, S), moved with the pixels if `moves_masks`.
+        masks: uint8 (V, N, S, S), moved with the pixels if `Conditions.moves_masks`.
     """
 
     name: str
@@ -98,7 +93,7 @@ def _corrupt(
     know_own_corruptions(own_described)
     if item.name == CLEAN:
         return CorruptedBatch(CLEAN, (0,), item.index, item.split.images[None], item.split.masks[None])
-    severities, masks_move = conditions.severities, moves_masks(conditions, item.name)
+    severities, masks_move = conditions.severities, conditions.moves_masks(item.name)
     unmoved = np.broadcast_to(item.split.masks, (len(severities), *item.split.masks.shape))
     if not with_images and not masks_move:
         return CorruptedBatch(item.name, severities, item.index, None, unmoved)

@@ -241,9 +241,12 @@ def _check_is_theirs(module: ModuleType, here: Path) -> None:
 
 
 def _sources(module: ModuleType) -> list[Path]:
-    files = {getattr(loaded, "__file__", None) for loaded in list(sys.modules.values())}
-    paths = {str(path) for path in (*files, module.__file__) if path and str(path).endswith(".py")}
-    return sorted(Path(path) for path in paths if not _is_library(path) and Path(path).resolve() != _THIS_FILE)
+    """Return the user's files among those of all imported modules. Some modules name no file that exists, such as torch.classes."""
+    names = {getattr(loaded, "__file__", None) for loaded in list(sys.modules.values())}
+    paths = {Path(name) for name in (*names, module.__file__) if name and str(name).endswith(".py")}
+    return sorted(
+        path for path in paths if path.is_file() and not _is_library(str(path)) and path.resolve() != _THIS_FILE
+    )
 
 
 def _is_library(path: str) -> bool:

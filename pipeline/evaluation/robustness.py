@@ -18,7 +18,7 @@ from tqdm import tqdm
 from endoarss.metrics import STANDARD, measure_mask
 from endoarss.metrics.catalogue import metrics_by_name
 from pipeline.datasets.load import Split
-from pipeline.evaluation.corrupted_batches import CLEAN, CorruptedBatch, corrupted_batches, moves_masks
+from pipeline.evaluation.corrupted_batches import CLEAN, CorruptedBatch, corrupted_batches
 from pipeline.evaluation.measure import rows_of_images
 from pipeline.evaluation.scores import columns_of_numbers, scores_of_columns
 from pipeline.io.files import read_json, whole_file, write_json
@@ -96,7 +96,7 @@ def evaluate(
             if batch.index.start == 0:
                 unfinished = [_Measurements(model, gallery) for model in models if model.lacks(batch.name)]
             images = slice(batch.index.start, batch.index.stop)
-            unmoved = np.array(split.masks[images]) if moves_masks(conditions, batch.name) else None
+            unmoved = np.array(split.masks[images]) if conditions.moves_masks(batch.name) else None
             for measurements in unfinished:
                 measurements.add(batch, unmoved, pool, len(labels.classes))
             progress.update(len(batch.index))

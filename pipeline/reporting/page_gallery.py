@@ -14,7 +14,7 @@ from endoarss.metrics import scores_of_images
 from endoarss.metrics.catalogue import metrics_by_name
 from pipeline.datasets.load import Split, load_split
 from pipeline.errors import InputError
-from pipeline.evaluation.corrupted_batches import CLEAN, corrupted_batches, moves_masks
+from pipeline.evaluation.corrupted_batches import CLEAN, corrupted_batches
 from pipeline.io.processes import processes
 from pipeline.labels.classes import LabelSet
 from pipeline.reporting.models import label_of, seeds_by_model
@@ -94,7 +94,7 @@ def _dataset(results: StudyResults, dataset: str, cells: Sequence[Cell], picture
 def _note(study: Study) -> str:
     """Return sentences on the masks and models that the gallery shows."""
     conditions = conditions_of(study)
-    moves = any(moves_masks(conditions, name) for name in conditions.corruptions)
+    moves = any(conditions.moves_masks(name) for name in conditions.corruptions)
     masks = (
         "Where a corruption moves pixels, the true mask is moved in the same way."
         if moves

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from corruptions import moves_pixels
 from pipeline.datasets.manifest import read_manifest
 from pipeline.errors import InputError
 from pipeline.results.paths import reference_files, robustness_files, rows_file
@@ -85,11 +84,11 @@ def reference_rows(study: Study, dataset: str, frames: Mapping[str, str] | None 
 def _conditions(study: Study, masks: bool) -> list[tuple[str, int, bool]]:
     """Return the conditions of a study as (corruption, severity, mask_warped).
 
-    If the rows have masks (`masks`), a corruption that moves pixels has two conditions per severity: with moved and with unmoved truth.
+    If the rows have masks (`masks`), a corruption that moves masks has two conditions per severity: with moved and with unmoved truth.
     """
     settings = conditions_of(study)
     corrupted = [(name, severity) for name in settings.corruptions for severity in settings.severities]
-    unmoved = [(name, severity, False) for name, severity in corrupted if masks and moves_pixels(name)]
+    unmoved = [(name, severity, False) for name, severity in corrupted if masks and settings.moves_masks(name)]
     return [("", 0, True), *((name, severity, True) for name, severity in corrupted), *unmoved]
 
 

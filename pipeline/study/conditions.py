@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from corruptions import SEVERITIES, corruptions_of, selected_corruptions
+from corruptions import SEVERITIES, corruptions_of, moves_pixels, selected_corruptions
 from corruptions.errors import CorruptionError
 from corruptions.field_of_view import CORRUPT
 from corruptions.registry import STANDARD
@@ -39,6 +39,10 @@ class Conditions:
         """Return the conditions as JSON data. The default field of view is left out, because records of earlier versions lack it."""
         augmentation = {**vars(self), "corruptions": list(self.corruptions), "severities": list(self.severities)}
         return {key: value for key, value in augmentation.items() if (key, value) != ("field_of_view", CORRUPT)}
+
+    def moves_masks(self, corruption: str) -> bool:
+        """Return whether a corruption moves the masks, as it moves the pixels. Under the profile `authors_code` no mask moves."""
+        return corruption != CLEAN and self.profile == "standard" and moves_pixels(corruption)
 
 
 @dataclass(frozen=True)

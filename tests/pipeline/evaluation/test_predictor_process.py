@@ -50,8 +50,11 @@ def write(files: Mapping[str, str]) -> None:
                                   "        return images[..., 0]\npredict = Net()\n"}),
         # This package can be used.
         ("mine:predict", {"mine.py": "from endoarss.errors import SettingsError\n" + RIGHT}),
+        # torch has modules whose files do not exist.
+        ("net:predict", {"net.py": "import torch\nimport torchvision\ndef predict(images):\n"
+                                   "    return (torch.from_numpy(images)[..., 0] // 100).numpy()\n"}),
     ],
-    ids=["late helper", "pipeline.py", "packages", "effects", "endoarss"],
+    ids=["late helper", "pipeline.py", "packages", "effects", "endoarss", "torch"],
 )  # fmt: skip
 def test_a_predictor_works_whatever_its_files_are_called(predictor: str, files: dict[str, str], here: Path) -> None:
     write(files)

@@ -23,7 +23,7 @@ from pipeline.datasets.load import Split, load_split
 from pipeline.errors import InputError
 from pipeline.evaluation import corrupted_batches as corrupted
 from pipeline.evaluation import evaluate_robustness
-from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, CorruptedBatch, moves_masks
+from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, CorruptedBatch
 from pipeline.evaluation.measure import measure, measure_mask
 from pipeline.evaluation.robustness import ModelUnderTest, Prediction, evaluate, gather, scores_by_condition
 from pipeline.evaluation.scores import scores_of
@@ -167,7 +167,7 @@ def test_the_published_profile_leaves_masks(part: Split, tmp_path: Path) -> None
     evaluate([model], part, ESD, conditions, workers=0)
     rows = gather(model, conditions)[0]
     assert rows["mask_warped"].all() and len(rows) == 3 * 9
-    assert not any(moves_masks(conditions, name) for name in conditions.corruptions)
+    assert not any(conditions.moves_masks(name) for name in conditions.corruptions)
 
 
 def test_a_model_of_one_task(part: Split, tmp_path: Path) -> None:

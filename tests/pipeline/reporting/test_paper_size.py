@@ -12,7 +12,6 @@ import subprocess
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.datasets.load import Split, load_split
-from pipeline.evaluation.corrupted_batches import moves_masks
 from pipeline.evaluation.measure import measure
 from pipeline.evaluation.score_references import score_references
 from pipeline.io.files import whole_files, write_json
@@ -226,7 +224,7 @@ def _write_robustness(study: Study, cell: Cell, base: dict[str, Any], answers: _
     rows = rows[[name for name in rows if not name.startswith("pixels_")]]
     rows[["corruption", "severity"]] = np.repeat(np.array(conditions, object), len(answers.part.frame_ids), axis=0)
     rows["severity"] = rows["severity"].astype(int)
-    unmoved = rows[rows["corruption"].map(partial(moves_masks, tested))] if "truth_0" in rows else rows[:0]
+    unmoved = rows[rows["corruption"].map(tested.moves_masks)] if "truth_0" in rows else rows[:0]
     shown = [c for c in conditions if c[1] in (0, *shown_severities(tested.severities)) and "truth_0" in rows]
     masks = [answers.masks_of(drawn[conditions.index(condition)])[answers.images] for condition in shown]
     folder = cell_folder(study, cell) / "robustness"

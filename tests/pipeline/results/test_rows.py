@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from pipeline.cli import main
 from pipeline.errors import InputError
@@ -93,6 +94,19 @@ def test_an_incomplete_evaluation_is_named(
     spoil(pd.read_parquet(path)).to_parquet(path)
     with pytest.raises(InputError, match=f"robustness/per_image.parquet: .*{message}"):
         robust_rows(study, cell)
+
+
+def test_a_profile_that_moves_no_masks_is_evaluated_and_collected(
+    evaluated: tuple[Study, Cell], study_file: Path
+) -> None:
+    settings = yaml.safe_load(study_file.read_text())
+    settings["robustness"] |= {"profile": "authors_code", "corruptions": ["elastic_transform"], "severities": [1]}
+    study_file.write_text(yaml.safe_dump(settings))
+    for command in (("robustness", "--cell", CELL, "--workers", "0"), ("step", "collect_results")):
+        assert main([*command, "--study", str(study_file)]) == 0
+    study = load_study(study_file)
+    rows = robust_rows(study, find_cell(study, CELL))
+    assert rows["mask_warped"].all() and set(rows["corruption"]) == {"", "elastic_transform"}
 
 
 def test_true_activities_of_another_build_are_named(evaluated: tuple[Study, Cell]) -> None:
