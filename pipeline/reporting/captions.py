@@ -59,6 +59,11 @@ def _weights_note(results: StudyResults) -> str:
     return weights_note(results.table)
 
 
+def first_seed_note(study: Study) -> str:
+    """Return a sentence for a table or figure that shows only the cells of the first seed, or "" if the study has one seed."""
+    return f"Only the trainings with seed {study.seeds[0]} are shown." if len(study.seeds) > 1 else ""
+
+
 def gap_note(study: Study, gaps: Mapping[Cell, str]) -> str:
     """Return one sentence per reason that names the cells without results, or "" if all cells have results."""
     by_reason: dict[str, list[str]] = {}

@@ -15,6 +15,7 @@ from endoarss.metrics.catalogue import Shown, shown_metrics
 from pipeline.errors import InputError
 from pipeline.io.files import whole_file
 from pipeline.io.saved_files import read_history
+from pipeline.reporting.captions import first_seed_note
 from pipeline.reporting.figures.class_figures import draw_classes, draw_confusion, gaps_of_classes, gaps_of_confusion
 from pipeline.reporting.figures.figure_inputs import NothingToShow, head_of, scores_by_dataset
 from pipeline.reporting.figures.mask_figures import draw_best, draw_tasks, gaps_of_masks, gaps_of_tasks
@@ -184,7 +185,8 @@ def draw_history(results: StudyResults, head: str, png: Path, pdf: Path, dataset
             histories.append(TrainingHistory(*model, read_history(path)))
     if not histories:
         raise NothingToShow(f"No training on {titles_of(study)[dataset]} is done.")
-    draw_histories(histories, titles_of(study)[dataset], head, png, pdf)
+    shown = f"{head}\n{first_seed_note(study)}".rstrip()
+    draw_histories(histories, titles_of(study)[dataset], shown, png, pdf)
 
 
 def _gaps_of_costs(results: StudyResults) -> dict[Cell, str]:
@@ -218,4 +220,5 @@ def draw_costs(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
             )
     if not rows:
         raise NothingToShow("No cell has results.")
-    cost_figure.draw_cost(pd.DataFrame(rows, columns=cost_figure.COLUMNS), head, png, pdf)
+    shown = f"{head}\n{first_seed_note(results.study)}".rstrip()
+    cost_figure.draw_cost(pd.DataFrame(rows, columns=cost_figure.COLUMNS), shown, png, pdf)

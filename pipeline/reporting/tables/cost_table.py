@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.io.files import read_json
 from pipeline.io.saved_files import read_history
-from pipeline.reporting.captions import gap_note
+from pipeline.reporting.captions import first_seed_note, gap_note
 from pipeline.reporting.report_table import ReportTable
 from pipeline.results.paths import history_file, robustness_files
 from pipeline.results.study_results import StudyResults
@@ -29,7 +29,7 @@ def cost_table(results: StudyResults) -> dict[str, ReportTable]:
     costs = tables.table_cost([_labels(study, c) | ({} if c in missing else _cost(results, c)) for c in cells])
     gaps = {cell: reason for cell, reason in {**results.missing_robustness, **missing}.items() if cell in cells}
     experts = _EXPERTS_NOTE if costs.columns.isin(["Experts"]).any() else ""
-    note = " ".join(filter(None, [_COST_NOTE, experts, gap_note(study, gaps)]))
+    note = " ".join(filter(None, [first_seed_note(study), _COST_NOTE, experts, gap_note(study, gaps)]))
     devices, shown = costs["Device"].dropna().unique(), costs
     if len(devices) == 1:
         shown, note = costs.drop(columns="Device"), f"{note} Device: {devices[0]}."

@@ -252,6 +252,9 @@ def test_missing_trainings_are_left_out(study: Study, monkeypatch: pytest.Monkey
     draw_figures.draw_history(StudyResults(study), "the head", Path("a"), Path("b"), "mtlesd")
     assert [history.weighting for history in drawn[0][0]] == ["STCH", "DB-MTL"]
     assert drawn[0][2] == "the head"
+    two_seeds = make_study(study.as_dict() | {"seeds": [0, 1]})
+    draw_figures.draw_history(StudyResults(two_seeds), "the head", Path("a"), Path("b"), "mtlesd")
+    assert drawn[1][2] == "the head\nOnly the trainings with seed 0 are shown."
 
 
 def test_heads_name_the_missing_cells_of_a_figure(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
