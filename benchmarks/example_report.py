@@ -163,7 +163,10 @@ surgery.**
 
 - [report.html](report.html) is the demo's page with all tables and curves, but fewer pictures. Download it and open it in a browser. It
   needs no network.
-- The table and the figures below are from the same run. "Corrupted" is the mean over nineteen corruptions and their severities.
+- [Read it in this order](../getting-started.md#3-open-the-report). [Tables and figures](../reference/tables.md) says what each table and
+  figure shows, and the [glossary](../glossary.md) explains abbreviations.
+- The table and the figures below are from the same run. Their numbers, such as S18, are those of the full report. "Corrupted" is the mean
+  over nineteen corruptions and their severities.
 
 After `make demo`, `python -m benchmarks.example_report` writes all files of this folder. README.md shows the same table."""
 _PICTURE = f"""![Images under {SHOWN}, predicted masks, and mIoU against severity, synthetic data](corruption_and_curve.webp)"""

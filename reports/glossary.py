@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from reports.names import MEANINGS_OF_REFERENCES
+
 
 @dataclass(frozen=True)
 class Term:
@@ -29,18 +31,24 @@ class Term:
         return "term-" + re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
 
+def _reference(label: str) -> Term:
+    return Term(label, "a reference that needs no model", f"It predicts {MEANINGS_OF_REFERENCES[label]}.")
+
+
 GLOSSARY = (
     Term(
         "AC",
         "the first score of the paper's tables",
         "The authors' code computes it as the mean precision over activities.",
     ),
+    _reference("Activity from true instruments"),
     Term("AdaMerging", "adaptive model merging", "Learns the merging coefficients on unlabelled images."),
     Term(
         "Aligned-MTL",
         "independent component alignment for multi-task learning",
         "A weighting that aligns the principal components of the tasks' gradients.",
     ),
+    _reference("All background"),
     Term("ASSD", "average symmetric surface distance", "Mean distance between the outlines of two masks, in pixels."),
     Term(
         "CAGrad",
@@ -86,7 +94,12 @@ GLOSSARY = (
         "gradient vaccine",
         "A weighting that keeps the similarity of two tasks' gradients near a running target.",
     ),
-    Term("HD", "Hausdorff distance", "Largest distance between the outlines of two masks, in pixels."),
+    Term(
+        "HD",
+        "Hausdorff distance",
+        "Largest distance between the outlines of two masks, in pixels. In the protocol of the authors' code: a distance between rows of "
+        "class ids, not in pixels.",
+    ),
     Term("HD95", "95th percentile of the Hausdorff distance", "Like HD, less sensitive to single pixels."),
     Term("HPS", "hard parameter sharing", "An architecture with one backbone for all tasks and one head per task."),
     Term("IMTL", "impartial multi-task learning", "A weighting that balances the tasks' losses and gradients."),
@@ -98,6 +111,7 @@ GLOSSARY = (
     Term("IoU", "intersection over union", "Overlap of two masks, divided by the area that either covers."),
     Term("JPEG", "Joint Photographic Experts Group", "An image format that loses details."),
     Term("LoRA", "low-rank adaptation", "Adds small trained matrices of low rank to frozen weights."),
+    _reference("Majority activity"),
     Term("mCE", "mean corruption error", "CE, mean over corruptions; the baseline has 100 %, and lower is better."),
     Term(
         "MGDA",
@@ -132,7 +146,17 @@ GLOSSARY = (
         "A weighting that removes from each gradient what conflicts with another one.",
     ),
     Term("px", "pixels", "Pixels of the model's input."),
+    Term(
+        "Relative mCE",
+        "relative mean corruption error",
+        "How much the score falls under corruption, as a share of the baseline's fall; mean over corruptions.",
+    ),
     Term("ResNet", "residual network", "A convolutional backbone."),
+    Term(
+        "Retention area",
+        "mean retention over severities",
+        "The area below the retained share of the clean score, from severity 0 to the last one.",
+    ),
     Term("RLW", "random loss weighting", "A weighting that draws its weights anew in each step."),
     Term("rPC", "relative performance under corruption", "mPC, divided by the score on clean images."),
     Term("SHA-256", "secure hash algorithm, 256 bits", "A digest: files with the same digest have the same content."),
@@ -156,11 +180,17 @@ GLOSSARY = (
         "A merging method that keeps the largest weight changes and resolves opposite signs.",
     ),
     Term(
+        "To joint",
+        "difference to the jointly trained model",
+        "The mean of accuracy and mIoU, minus that of the jointly trained model.",
+    ),
+    Term(
         "UPGrad",
         "unconflicting projection of gradients",
         "A weighting that averages gradients, each projected so that it harms no task.",
     ),
     Term("ViT", "vision transformer", "A backbone that cuts an image into patches."),
+    Term("Worst corruption", "the corruption with the lowest score", "The score is the mean over its severities."),
 )
 _BY_SEARCH_TEXT = {term.search_text or term.name: term for term in GLOSSARY}
 # Longer texts come first. A hyphen belongs to the word, so that "MTL" is not found in "DB-MTL".

@@ -100,6 +100,12 @@ REFERENCES = {
     "all_background": "All background",
     "activity_from_instruments": "Activity from true instruments",
 }
+# What each reference predicts, by its label.
+MEANINGS_OF_REFERENCES = {
+    "Majority activity": "the most frequent activity of the training split",
+    "All background": "a mask with only background",
+    "Activity from true instruments": "the most frequent activity of the training frames that have the same true instruments as the image",
+}
 REFERENCE_BACKBONE = "reference"
 
 
@@ -193,7 +199,16 @@ FIGURES = {
     "class_balance": ("Balance", "Number of training and test frames by label"),
     "leakage": ("Leakage", "Similarity of test frames and training frames"),
 }
-# The same for figures that exist once per dataset, by the beginning of the file name.
+# By file name without its ending: the text below a figure on the page, which says what the figure selects.
+FIGURE_NOTES = {
+    FIGURE_TASKS: "The columns are the test images on which the multi-task model gains most, gains the median, and loses most in mean IoU.",
+    FIGURE_SEGMENTATION: (
+        "For each dataset: the model with the highest mIoU of each backbone. The columns are the test images with the best, the median and "
+        "the worst mean IoU under the best of these models."
+    ),
+    FIGURE_HEATMAP: "All models whose robustness is evaluated. Scores are means over the severities.",
+}
+# Short names and titles of figures that exist once per dataset, by the beginning of the file name.
 _FIGURES_OF_DATASETS = {
     "fig_classes_": ("Classes, {}", "Scores by label on {}"),
     "fig_confusion_": ("Confusion, {}", "Confusion matrices on {}"),

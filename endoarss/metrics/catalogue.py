@@ -74,7 +74,7 @@ class Metric:
             the number of classes, the scores belong to the last L classes, for example to all except the background.
         of_image: function like `whole`, if the score of a single image is defined differently.
         unit: "%" (of a stored fraction), "px" or "".
-        higher_is_better: whether the higher of two values is better.
+        higher_is_better: whether the higher of two values is better; None if neither is.
         in_text: the title within a sentence, if it differs.
         shown: where `whole` is shown.
     """
@@ -86,7 +86,7 @@ class Metric:
     of_labels: Function | None = None
     of_image: Function | None = None
     unit: str = PERCENT
-    higher_is_better: bool = True
+    higher_is_better: bool | None = True
     in_text: str = ""
     shown: Shown = Shown.EVERYWHERE
 
@@ -97,6 +97,11 @@ class Metric:
             raise ValueError(
                 f"metric {self.name}: shown in SUMMARY, where scores are divided by the clean score; expected a percentage where higher is "
                 "better. Remove SUMMARY from `shown`."
+            )
+        if Shown.COMPARED in self.shown and self.higher_is_better is None:
+            raise ValueError(
+                f"metric {self.name}: shown in COMPARED, where models are ranked; expected higher_is_better True or False. Remove COMPARED "
+                "from `shown`."
             )
         if Shown.IMAGE in self.shown and self.of_activities:
             raise ValueError(
@@ -186,6 +191,7 @@ _STANDARD: tuple[Metric, ...] = (
         "Share of the most frequent answer",
         MODAL,
         _mean_over_labels(counts.mean_of_images),
+        higher_is_better=None,
         shown=Shown.CONDITIONS,
     ),
     Metric("precision", "Precision", ACTIVITIES, of_labels=counts.precision),

@@ -8,10 +8,16 @@ from pipeline.reporting.dataset_cards import card_of
 from pipeline.reporting.models import label_of
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.datasets import titles_of
+from pipeline.study.cells import cells_of
+from pipeline.study.datasets import evaluated_on, titles_of
 from pipeline.study.models import Study
 from reports.names import in_words
 from reports.results import weights_note
+
+AUTHORS_CODE_NOTE = (
+    "Computed as in the authors' code: AC is mean precision, HD is a distance between rows of class ids (not in pixels), SSIM compares "
+    "class ids, and absent classes count 0."
+)
 
 
 def data_caption(study: Study, datasets: Sequence[str] = ()) -> str:
@@ -71,6 +77,12 @@ def gap_note(study: Study, gaps: Mapping[Cell, str]) -> str:
         seed = f" (seed {cell.seed})" if len(study.seeds) > 1 else ""
         by_reason.setdefault(reason, []).append(f"{label_of(study, cell)} on {titles_of(study)[cell.dataset]}{seed}")
     return " ".join(f"No results of {_joined(names)}: {reason}." for reason, names in by_reason.items())
+
+
+def has_other_ranks(study: Study, dataset: str = "") -> bool:
+    """Return whether cells that are tested on a dataset, or on any dataset, have another rank of the adapters than the study's."""
+    cells = (cell for cell in cells_of(study) if not dataset or dataset in evaluated_on(study, cell.dataset))
+    return any(cell.rank != study.lora.rank for cell in cells)
 
 
 def _joined(names: Iterable[str]) -> str:

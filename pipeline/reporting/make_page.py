@@ -12,7 +12,7 @@ from endoarss.metrics.catalogue import Shown, shown_metrics
 from pipeline.io.files import read_json, write_text
 from pipeline.reporting.captions import partial_note, study_caption
 from pipeline.reporting.dataset_cards import card_of
-from pipeline.reporting.models import named
+from pipeline.reporting.models import named, notes_of_intervals
 from pipeline.reporting.page_gallery import gallery_of, gallery_rows
 from pipeline.reporting.page_tables import table_numbers, table_sections
 from pipeline.reporting.robustness import measure_study
@@ -63,6 +63,7 @@ def page_of(results: StudyResults) -> Page:
     return Page(
         facts=_facts(results),
         glance=_glance(tables[names.TABLE_COMPARISON].data),
+        glance_note=notes_of_intervals(results),
         claims=_claims(tables[names.TABLE_CLAIMS].data, numbers[names.TABLE_CLAIMS])
         if study.compare_with_paper and not study.synthetic
         else "",
@@ -129,7 +130,9 @@ def _figures(study: Study) -> dict[str, FigureSection]:
     sections = {}
     for name, number in numbered(pictures, study.compare_with_paper).items():
         short, title = names.figure_title(name, titles_of(study))
-        sections[name] = FigureSection(name, f"{number}. {short}", f"Figure {number}. {title}", pictures[name])
+        sections[name] = FigureSection(
+            name, f"{number}. {short}", f"Figure {number}. {title}", pictures[name], names.FIGURE_NOTES.get(name, "")
+        )
     return sections
 
 
@@ -182,7 +185,7 @@ def _card_tables(card: dict[str, Any]) -> list[tuple[str, pd.DataFrame]]:
                 {split.capitalize(): counts for split, counts in sorted(card[key].items(), reverse=True)}
             )
             if key == "frames_with_class" and sum(pixels.values()):
-                frame["Pixels (%)"] = [100 * pixels[label] / sum(pixels.values()) for label in frame.index]
+                frame["Pixels, all splits (%)"] = [100 * pixels[label] / sum(pixels.values()) for label in frame.index]
             tables.append((caption, frame.rename_axis(name)))
     return tables
 

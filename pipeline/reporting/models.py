@@ -11,7 +11,7 @@ from tqdm import tqdm
 from corruptions.catalogue import known_corruptions
 from endoarss.metrics.catalogue import ACCURACY, MAIN, MIOU, Shown, metrics_by_name, shown_metrics
 from pipeline.io.saved_files import read_history
-from pipeline.results.paths import history_file
+from pipeline.results.paths import evaluated_datasets, history_file
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.cells import cells_of
@@ -82,6 +82,13 @@ def varied_scores(results: StudyResults, dataset: str) -> VariedScores | None:
     """Return the scores of `clean_models` with their variation over sequences and trainings, or None if there are no models."""
     models = list(results.once(clean_models, dataset).values())
     return vary_scores(models) if models else None
+
+
+def notes_of_intervals(results: StudyResults) -> str:
+    """Return a text that says what the intervals of clean scores are computed over, for each dataset with results."""
+    titles = titles_of(results.study)
+    varied = {titles[dataset]: results.once(varied_scores, dataset) for dataset in evaluated_datasets(results.study)}
+    return " ".join(scores.note(title) for title, scores in varied.items() if scores is not None)
 
 
 def robust_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedModel]:

@@ -63,6 +63,8 @@ def robustness_tables(
     means = table_robustness(robustness.summary, robustness.categories)
     summary = table_robustness_summary(robustness.summary)
     shown, legend = robustness.for_readers(), robustness.legend()
+    shown_summary = readable_robustness_summary(shown.summary, without_results)
+    heads = " ".join(text for head, text in _SUMMARY_NOTES.items() if head in shown_summary)
     accuracy = _ACCURACY_NOTE if ACCURACY in set(robustness.summary["metric"]) else ""
     return {
         names.TABLE_ROBUSTNESS: ReportTable(
@@ -75,8 +77,8 @@ def robustness_tables(
         names.TABLE_ROBUSTNESS_SUMMARY: ReportTable(
             "Robustness, summed up (%)",
             summary,
-            readable_robustness_summary(shown.summary, without_results),
-            note=" ".join(filter(None, [f"Severities: {levels}.", _SUMMARY_NOTE, legend, intervals, notes, gaps])),
+            shown_summary,
+            note=" ".join(filter(None, [f"Severities: {levels}.", heads, legend, intervals, notes, gaps])),
             protocol="standard",
         ),
         names.TABLE_ROBUSTNESS_CONDITIONS: ReportTable(
@@ -94,10 +96,14 @@ _MEANS_NOTE = (
 )
 _ACCURACY_NOTE = "Accuracy does not depend on masks."
 _INTERVALS_NOTE = "Intervals are in the CSV."
-_SUMMARY_NOTE = (
-    "mPC: mean over corruptions and severities. rPC: mPC / clean. Retention area: the area below score / clean against severity. mCE and "
-    "relative mCE: errors as a share of the baseline's; lower is better. Worst corruption: its mean over severities."
-)
+# By column of the summary, because a table without a baseline lacks columns.
+_SUMMARY_NOTES = {
+    "mPC": "mPC: mean over corruptions and severities.",
+    "rPC": "rPC: mPC / clean.",
+    "Retention area": "Retention area: the area below score / clean against severity.",
+    "mCE": "mCE and relative mCE: errors as a share of the baseline's; lower is better.",
+    "Worst corruption": "Worst corruption: its mean over severities.",
+}
 
 
 def _severities(robustness: Robustness) -> str:
@@ -109,10 +115,11 @@ def _severities(robustness: Robustness) -> str:
 def robustness_drawers(robustness: Robustness, caption: str) -> dict[str, Callable[[Path, Path], None]]:
     """Return the function that draws each figure of robustness, by name."""
     head = f"{caption}\nSeverities: {_severities(robustness)}. {robustness.legend()}".rstrip()
+    head_of_curves = f"{' '.join(robustness.intervals)}\n{head}"
     shown = robustness.for_readers()
     return {
-        names.FIGURE_SEVERITY: partial(draw_severity, shown.summary, head),
-        names.FIGURE_RETENTION: partial(draw_retention, shown.summary, head),
+        names.FIGURE_SEVERITY: partial(draw_severity, shown.summary, head_of_curves),
+        names.FIGURE_RETENTION: partial(draw_retention, shown.summary, head_of_curves),
         names.FIGURE_HEATMAP: partial(draw_heatmap, shown.summary, shown.categories, head),
     }
 

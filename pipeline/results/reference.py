@@ -136,7 +136,7 @@ def _metric_row(metric: Metric) -> tuple[str, ...]:
     labels = "each activity" if metric.of_activities else "each class"
     whole = "all" if metric.whole else ""
     levels = " and ".join(part for part in (whole, labels if metric.of_labels else "") if part)
-    better = "higher" if metric.higher_is_better else "lower"
+    better = {True: "higher", False: "lower", None: ""}[metric.higher_is_better]
     spread = metric.whole is not None and not metric.shown  # a spread (±) of another score is not a score itself
     return f"`{metric.name}`", metric.title, metric.unit, "" if spread else better, levels
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from itertools import product
 
@@ -21,7 +20,16 @@ from pipeline.study.datasets import build_of, kind_name, labels_of, recipe_of, s
 from pipeline.study.labels import model_labels
 from pipeline.study.models import Backbone, CellBlock, Study
 from pipeline.study.robust_models import robustness_baseline
-from pipeline.study.variants import architecture_kind, backbone_kind, has_sma, weighting_kind, weighting_settings
+from pipeline.study.variants import (
+    architecture_kind,
+    backbone_kind,
+    has_adapters,
+    has_sma,
+    is_vit,
+    patch_of,
+    weighting_kind,
+    weighting_settings,
+)
 from reports.names import REFERENCE_BACKBONE
 
 # The keys of `plain` that name folders must be one of these sets.
@@ -68,7 +76,7 @@ def check_study(study: Study) -> None:
     if study.pretraining:
         name = study.pretraining.backbone
         _check_known("pretraining.backbone", name, study.backbones)
-        if not _is_vit(study, name):
+        if not is_vit(study, name):
             raise InputError(f"pretraining.backbone: {name!r} is not a vision transformer; expected one, e.g. dinov2.")
 
 
@@ -179,20 +187,8 @@ def _check_kind(key: str, registry: Registry, name: str, kind: str | None) -> No
             )
 
 
-def _patch(backbone: Backbone) -> int | None:
-    """Return the patch size in the name of a timm ViT; None for other models."""
-    # A Swin transformer has patches in its name too, but its tokens are larger.
-    match = re.search(r"patch(\d+)(?!.*window)", backbone.model)
-    return int(match[1]) if match else None
-
-
-def _is_vit(study: Study, name: str) -> bool:
-    """Return whether a backbone is a vision transformer, which is frozen if it has pretrained weights."""
-    return backbone_kind(study, name) in ("dinov2", "endoarss", "timm_vit") or _patch(study.backbones[name]) is not None
-
-
 def _check_backbone(study: Study, name: str, backbone: Backbone) -> None:
-    patch = _patch(backbone)
+    patch = patch_of(backbone)
     try:
         check_model_name(backbone.model)
         check_is_timm_model(backbone.model)
@@ -269,8 +265,7 @@ def _check_combinations(study: Study, key: str, block: CellBlock) -> None:
                 f"{key}.architectures: {architecture} needs activities, and the dataset {dataset} has none; use single_segmentation."
             )
     for backbone, architecture in product(block.backbones, block.architectures):
-        vit = _is_vit(study, backbone)
-        random_vit = vit and study.backbones[backbone].weights == "none"
+        random_vit = is_vit(study, backbone) and study.backbones[backbone].weights == "none"
         tesla = architecture_kind(study, architecture) == "tesla"
         if random_vit and tesla:
             raise InputError(
@@ -282,8 +277,7 @@ def _check_combinations(study: Study, key: str, block: CellBlock) -> None:
                 f"{key}.architectures: {architecture} on {backbone}: the tasks would share no trained parameter. "
                 f"Set backbones.{backbone}.sma: true, or choose tesla."
             )
-        has_adapters = not random_vit if vit else tesla
-        if block.ranks and not has_adapters:
+        if block.ranks and not has_adapters(study, backbone, architecture):
             raise InputError(
                 f"{key}.ranks: {architecture} on {backbone} has no low-rank adapters, so all ranks would give the same model."
             )
@@ -333,7 +327,7 @@ def _check_merging(study: Study) -> None:
     for group in groups:
         name = group.singles[0].backbone
         sma = has_sma(study, name)
-        if not _is_vit(study, name) or study.backbones[name].weights == "none" or sma:
+        if not is_vit(study, name) or study.backbones[name].weights == "none" or sma:
             reason = "has SMA, whose initial values differ between the models" if sma else "is trained in full"
             raise InputError(
                 f"merging: {' and '.join(cell.id for cell in group.singles)}: the backbone {name} {reason}; expected a ViT with "

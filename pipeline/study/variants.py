@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pipeline.study.cell import Cell
-from pipeline.study.models import Study
+from pipeline.study.models import Backbone, Study
 
 
 def backbone_kind(study: Study, name: str) -> str:
@@ -17,6 +18,30 @@ def backbone_kind(study: Study, name: str) -> str:
 def has_sma(study: Study, name: str) -> bool:
     """Return whether one of the study's backbones has SMA in front of it."""
     return bool(study.backbones[name].sma) or backbone_kind(study, name) == "endoarss"
+
+
+def patch_of(backbone: Backbone) -> int | None:
+    """Return the patch size in the name of a timm ViT; None for other models."""
+    # A Swin transformer has patches in its name too, but its tokens are larger.
+    match = re.search(r"patch(\d+)(?!.*window)", backbone.model)
+    return int(match[1]) if match else None
+
+
+def is_vit(study: Study, name: str) -> bool:
+    """Return whether a backbone is a vision transformer, which is frozen if it has pretrained weights."""
+    return (
+        backbone_kind(study, name) in ("dinov2", "endoarss", "timm_vit") or patch_of(study.backbones[name]) is not None
+    )
+
+
+def has_adapters(study: Study, backbone: str, architecture: str) -> bool:
+    """Return whether models of a backbone and an architecture have low-rank adapters.
+
+    Pretrained ViTs have them under every architecture, and other backbones under TESLA and with task adapters.
+    """
+    if is_vit(study, backbone):
+        return study.backbones[backbone].weights != "none"
+    return architecture_kind(study, architecture) in ("tesla", "task_adapters")
 
 
 def architecture_kind(study: Study, name: str) -> str:

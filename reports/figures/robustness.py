@@ -19,7 +19,7 @@ from endoarss.metrics.catalogue import metrics_by_name
 from reports.figures.style import HATCHES, LINES, MARKERS, STYLE, save_figure, wrapped
 from reports.statistics.brackets import clipped, limits_of
 from reports.statistics.robustness import NOT_MOVED
-from reports.statistics.variation import COVERAGE, Array
+from reports.statistics.variation import Array
 
 # With more models than this, bands would hide each other, so whiskers are drawn side by side instead.
 _MOST_BANDS = 4
@@ -179,10 +179,7 @@ def _column_handles(styles: Styles) -> list[Any]:
 def _head(summary: pd.DataFrame, caption: str, width: float) -> tuple[str, float]:
     """Return the text above a figure of the given width, and its height in inches."""
     means = summary[(summary["quantity"] == "corruption_mean") & ~summary["of"].str.endswith(NOT_MOVED)]
-    pairs = summary.loc[summary["low"].notna(), ["dataset", "interval_over"]].drop_duplicates()
-    intervals = "; ".join(f"{dataset}: {interval_over}" for dataset, interval_over in pairs.itertuples(index=False))
-    intervals = f"; {100 * COVERAGE:.0f} % t intervals ({intervals})" if intervals else ""
-    text = wrapped(f"Mean over {means['of'].nunique()} corruptions{intervals}\n{caption}", width - 0.2, 8)
+    text = wrapped(f"Mean over {means['of'].nunique()} corruptions.\n{caption}", width - 0.2, 8)
     return text, 0.135 * (1 + text.count("\n"))
 
 

@@ -130,6 +130,7 @@ class Page:
     Attributes:
         facts: The facts about the study.
         glance: The best models, for the summary.
+        glance_note: The text below `glance`.
         claims: A sentence with the verdicts on the paper's claims.
         gaps: The results that are missing.
         tables: The tables of results.
@@ -142,6 +143,7 @@ class Page:
 
     facts: Facts
     glance: pd.DataFrame | None = None
+    glance_note: str = ""
     claims: str = ""
     gaps: Sequence[Gap] = ()
     tables: Sequence[TableSection] = ()

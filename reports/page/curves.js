@@ -92,9 +92,10 @@
     } else {
       chart = new Chart(byId("curves-chart"), { type: "line", data: content, options: options() });
     }
-    const better = metric().higher ? "higher is better" : "lower is better";
+    const { higher } = metric();
+    const better = higher === null ? "" : `; ${higher ? "higher" : "lower"} is better`;
     const what = controls.corruption.selectedOptions[0].textContent;
-    const caption = `${Page.head(metric())} against severity on ${dataset().title}, ${what}; ${better}.`;
+    const caption = `${Page.head(metric())} against severity on ${dataset().title}, ${what}${better}.`;
     byId("curves-caption").textContent = caption;
     byId("curves-chart").setAttribute("aria-label", `${caption} The table below has the values.`);
     writeValues(labels);

@@ -45,11 +45,17 @@ def with_brackets(
     """
     if np.isnan(value):
         return "-"
-    shown = f"{value:{sign}.{digits}f}"
+    shown = _shown(value, sign, digits)
     if np.isnan(low):
         return shown
     low, high = clipped(np.array([low, high]), limits)
-    return f"{shown} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+    return f"{shown} [{_shown(low, sign, digits)}, {_shown(high, sign, digits)}]"
+
+
+def _shown(number: float, sign: str, digits: int) -> str:
+    """Return a rounded number; a rounded zero has no sign."""
+    text = f"{number:{sign}.{digits}f}"
+    return text if float(text) else text.lstrip("+-")
 
 
 def with_sequences(dataset: str, interval_over: Mapping[str, str]) -> str:

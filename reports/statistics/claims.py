@@ -18,7 +18,8 @@ from reports.statistics.variation import COVERAGE, MIN_SEEDS, MIN_SEQUENCES, Var
 
 SUPPORTED = "supported"
 CONTRADICTED = "contradicted"
-FOR_THESE_MODELS = "differs for these trained models"
+DIFFERS_AS_CLAIMED = "differs for these trained models, as claimed"
+DIFFERS_AGAINST = "differs for these trained models, against the claim"
 LEANS_TOWARDS = "not decided, leans towards it"
 LEANS_AGAINST = "not decided, leans against it"
 NO_DIFFERENCE = "not decided, no difference"
@@ -139,6 +140,6 @@ def verdict(difference: float, p: float, seeds: int, undecidable: str) -> str:
         return undecidable
     if p < 1 - COVERAGE:
         if seeds < MIN_SEEDS:
-            return FOR_THESE_MODELS
+            return DIFFERS_AS_CLAIMED if difference > 0 else DIFFERS_AGAINST
         return SUPPORTED if difference > 0 else CONTRADICTED
     return NO_DIFFERENCE if difference == 0 else LEANS_TOWARDS if difference > 0 else LEANS_AGAINST

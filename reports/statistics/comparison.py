@@ -60,6 +60,10 @@ class VariedScores:
     seeds: Mapping[str, int]
     sequences_known: bool
 
+    def note(self, dataset: str) -> str:
+        """Return what the intervals of these scores are computed over, as `note_of_intervals`; `dataset` is the title."""
+        return note_of_intervals(dataset, self.interval_over, self.variation, self.sequences_known)
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -112,7 +116,7 @@ def _varied(
     models: Sequence[EvaluatedModel],
 ) -> VariedScores:
     seeds = {model.label: len(model.runs) for model in models}
-    return VariedScores(scores, variation, images.in_words(), seeds, images.sequences == len(images.starts))
+    return VariedScores(scores, variation, images.in_words(), seeds, images.sequences_known)
 
 
 def vary_mpc(models: Sequence[EvaluatedModel]) -> VariedScores:
@@ -166,7 +170,7 @@ def compare_scores(varied: Mapping[str, VariedScores]) -> Comparison:
     pairs: list[tuple[Any, ...]] = []
     intervals = []
     for dataset, models in varied.items():
-        intervals.append(note_of_intervals(dataset, models.interval_over, models.variation))
+        intervals.append(models.note(dataset))
         for metric in shown_metrics(Shown.COMPARED):
             of_metric = {label: by_metric[metric] for label, by_metric in models.scores.items() if metric in by_metric}
             known = {label: values for label, values in of_metric.items() if not np.isnan(values[0])}

@@ -126,6 +126,11 @@ class Images:
     starts: NDArray[np.int64]
     sequences: int
 
+    @property
+    def sequences_known(self) -> bool:
+        """Return whether the sequence of every image is known."""
+        return self.sequences == len(self.starts)
+
     def in_words(self) -> str:
         """Return the number of sequences and of images of unknown sequence in words, such as "14 sequences and 1 image"."""
         counts = ((self.sequences, "sequence"), (len(self.starts) - self.sequences, "image"))

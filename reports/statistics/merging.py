@@ -16,7 +16,7 @@ from reports.names import merged_label
 from reports.statistics.brackets import SHARE, SHARE_DIFFERENCE, with_brackets
 from reports.statistics.comparison import VariedScores, vary_mpc, vary_scores
 from reports.statistics.condition_scores import EvaluatedModel
-from reports.statistics.variation import Array, note_of_intervals, with_interval
+from reports.statistics.variation import Array, with_interval
 
 INDIVIDUAL, JOINT = "Individual models", "Jointly trained"
 INDEX = ["Dataset", "Backbone", "Model"]
@@ -118,7 +118,7 @@ def measure_merging(cases: Sequence[MergingCase]) -> Merging:
         frames.append(frame)
         same += _identical(case)
         effects += _surgery_effects(case, frame)
-        intervals.append(note_of_intervals(case.dataset, scores.interval_over, scores.variation))
+        intervals.append(scores.note(case.dataset))
     return Merging(pd.concat(frames, ignore_index=True), tuple(effects), tuple(dict.fromkeys(intervals)), tuple(same))
 
 

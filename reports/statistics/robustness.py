@@ -49,7 +49,7 @@ class Robustness:
         summary: Table with `SUMMARY_COLUMNS`, one row per dataset, model, metric and quantity (mPC, CE, ...). `of` names the corruption,
             category or severity of the quantity. `difference` is the value minus that of the model in `against`, with a paired interval.
         categories: The evaluated corruptions by category.
-        intervals: Sentences that say what the intervals of each dataset are computed over.
+        intervals: For each dataset, a text that says what its intervals are computed over.
         notes: Sentences that say which model differences refer to, and which quantities are undefined and why.
         own: Evaluated corruptions that are not in the standard list.
         trained_on: Evaluated corruptions that were also applied to training images.
@@ -141,7 +141,7 @@ def measure_robustness(
         conditions += [_condition_rows(shared, label, by_metric) for label, by_metric in scores.items()]
         rows, notes_of_dataset = _summarise(shared, scores)
         summaries += rows
-        intervals.append(note_of_intervals(dataset, images.in_words(), variation))
+        intervals.append(note_of_intervals(dataset, images.in_words(), variation, images.sequences_known))
         notes += notes_of_dataset
         names += grid.corruptions
     return Robustness(

@@ -24,6 +24,9 @@ MIN_SEQUENCES = 6
 """Smallest number of sequences for a verdict on scores; with fewer, the estimate of the variance is too poor."""
 MIN_SEEDS = 3
 """Smallest number of seeds of a model for an estimate of the variation between its trainings."""
+_UNKNOWN_SEQUENCES = (
+    "Images of unknown sequence count as independent; if some are frames of one video, these intervals are too narrow."
+)
 # Smaller differences are rounding errors.
 _ROUNDING_ERROR = 1e-12
 
@@ -219,16 +222,17 @@ def holm(p_values: Array) -> Array:
     return adjusted
 
 
-def note_of_intervals(dataset: str, interval_over: str, variation: Variation) -> str:
-    """Return a sentence that says what the intervals of a dataset are computed over.
+def note_of_intervals(dataset: str, interval_over: str, variation: Variation, sequences_known: bool) -> str:
+    """Return a text that says what the intervals of a dataset are computed over, and warns of intervals over images of unknown sequence.
 
     Args:
         dataset: Title of the dataset.
         interval_over: The number of its sequences and images, in words.
         variation: The units and trainings that the replicates leave out.
+        sequences_known: Whether the sequence of every image is known.
 
     Returns:
-        The sentence.
+        One or two sentences.
     """
     if not variation.units:
         return f"{dataset}: no intervals, because there is only {interval_over}."
@@ -238,4 +242,7 @@ def note_of_intervals(dataset: str, interval_over: str, variation: Variation) ->
         if seeds
         else f", only for these trained models (the variation between trainings needs {MIN_SEEDS} seeds)"
     )
-    return f"{dataset}: {100 * COVERAGE:.0f} % t intervals over {interval_over}{trained}, paired across models."
+    warning = "" if sequences_known else f" {_UNKNOWN_SEQUENCES}"
+    return (
+        f"{dataset}: {100 * COVERAGE:.0f} % t intervals over {interval_over}{trained}, paired across models.{warning}"
+    )

@@ -121,8 +121,13 @@ def ranks_against_paper(
     return _compared(table, in_study)
 
 
-def robustness_against_paper(results: pd.DataFrame, rank: int, labels: Labels) -> ComparedWithPaper:
-    """Return Table VII of the study compared with that of the paper: the mean over severities of each corruption, and the mean of these."""
+def robustness_against_paper(
+    results: pd.DataFrame, rank: int, labels: Labels, cells: Collection[tuple[str, str, str]]
+) -> ComparedWithPaper:
+    """Return Table VII of the study compared with that of the paper: the mean over severities of each corruption, and the mean of these.
+
+    The arguments are those of `scores_against_paper`. `cells` are those whose robustness the study evaluates.
+    """
     rows = of_rank(results, rank)
     rows = rows[(rows[["dataset", "eval_dataset"]] == PAPER_ROBUSTNESS).all(axis=1)]
     rows = rows[(rows["corruption"] != "") & rows["mask_warped"].astype(bool) & (rows["class"] == "")]
@@ -149,7 +154,11 @@ def robustness_against_paper(results: pd.DataFrame, rank: int, labels: Labels) -
     severities = sorted({int(severity) for severity in rows["severity"]})
     shown = f"The table shows {len(applied)} of the paper's {len(corruptions)} corruptions."
     at = f"Our scores are means over the severities {', '.join(map(str, severities))}."
-    note = f"{shown} {at if severities else 'We have no scores.'}"
+    lacking = [labels.model(*model) for model in PAPER_ROBUST_MODELS if model not in cells]
+    dashes = (
+        f"Dashes: this study does not evaluate the paper's {', '.join(lacking)} under corruptions." if lacking else ""
+    )
+    note = f"{shown} {at if severities else 'We have no scores.'} {dashes}".strip()
     shown_table = _with_heads(table.rename(index=corruption_in_words), heads)
     return ComparedWithPaper(_flat(table), shown_table, note)
 
@@ -199,7 +208,16 @@ def _compared(table: pd.DataFrame, in_study: list[bool]) -> ComparedWithPaper:
         note = "The study has none of the paper's cells."
         return ComparedWithPaper(_flat(table), _with_heads(table, HEADS | SPREADS), note)
     lacking = in_study.count(False)
-    note = (
-        f"{lacking} of the paper's {len(table)} rows have no cell in this study; the CSV lists them." if lacking else ""
+    notes = [f"{lacking} of the paper's {len(table)} rows have no cell in this study; the CSV lists them."] * bool(
+        lacking
     )
-    return ComparedWithPaper(_flat(table), _with_heads(table[in_study], HEADS | SPREADS), note)
+    if "Dataset" in table.index.names:
+        notes.append(_note_on_weightings(table))
+    return ComparedWithPaper(_flat(table), _with_heads(table[in_study], HEADS | SPREADS), " ".join(notes))
+
+
+def _note_on_weightings(table: pd.DataFrame) -> str:
+    """Return a sentence that names the paper's weightings on each dataset, because cells with other weightings are not compared."""
+    pairs = table.index.to_frame(index=False).groupby("Dataset", sort=False)["Weighting"].unique()
+    by_dataset = [f"{' or '.join(weightings)} on {dataset}" for dataset, weightings in pairs.items()]
+    return f"Only cells with the paper's weighting are compared: {', '.join(by_dataset)}."

@@ -47,6 +47,8 @@ def _scaled(table: pd.DataFrame) -> pd.DataFrame:
 def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
     """Return one row per model: score, difference to the best model, and rank in each main metric, with intervals.
 
+    A model that is not compared with others in a metric has no difference and no rank.
+
     Args:
         scores: The scores of a `Comparison`.
         gaps: The title of the dataset and the label of each model without results. Its row has dashes.
@@ -54,10 +56,13 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
     rows: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
     table, metrics = _scaled(scores), shown_metrics(Shown.PRINTED)
     interval_over = dict(zip(table["dataset"], table["interval_over"], strict=True))
-    for row in table[table["metric"].isin(list(metrics))].to_dict("records"):
+    rivals = table.groupby(["dataset", "metric"])["model"].transform("size") > 1
+    for row in table[table["metric"].isin(list(metrics))].assign(has_rivals=rivals).to_dict("records"):
         cells = rows.setdefault((row["dataset"], row["model"]), {})
         head, is_share = metrics[row["metric"]].head, metrics[row["metric"]].unit == PERCENT
         cells[head, "score"] = with_brackets(row["value"], row["low"], row["high"], limits=SHARE if is_share else ANY)
+        if not row["has_rivals"]:
+            continue
         limits = SHARE_DIFFERENCE if is_share else ANY
         to_best = with_brackets(row["to_best"], row["to_best_low"], row["to_best_high"], sign="+", limits=limits)
         cells[head, "to best"] = "best" if row["model"] == row["best"] else to_best
@@ -114,7 +119,7 @@ def readable_claims(claims: pd.DataFrame) -> pd.DataFrame:
         {
             "Claim": table["claim"],
             "Dataset": table["dataset"].astype(object).fillna("-"),
-            "Compared": table["compared"],
+            "Compared": table["compared"].mask(table["dataset"].isna(), "needs " + table["compared"]),
             "Metric": table["metric"].map(_metric_of_claim),
             "Verdict": table["verdict"],
             "Difference": measured,
@@ -162,7 +167,7 @@ def claims_text(shown: pd.DataFrame, caption: str, note: str) -> str:
 def _sentences_on_claim(row: dict[str, Any]) -> str:
     """Return the verdict and the difference of one row of `readable_claims` in sentences; numbers that do not exist are left out."""
     if row["Verdict"] == NOT_TESTED and row["Dataset"] == "-":
-        return f"The claim was not tested. The test needs {row['Compared']}."
+        return f"The claim was not tested. The test {row['Compared']}."
     where, difference = (
         f"{row['Dataset']}, {row['Metric']}",
         f"difference ({row['Compared'].replace(' - ', ' minus ')})",

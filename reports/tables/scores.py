@@ -226,9 +226,10 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Return the cost of each cell: parameters, and the speed and peak memory of training and inference on its device.
 
     Args:
-        costs: One dict per cell, with the keys dataset, backbone, architecture and weighting (labels) and rank. A cell with results also
-            has parameters, cost and device, as in its provenance, and latency_ms, the time per image in milliseconds in the evaluation
-            of robustness (None if there was none). A cell whose architecture selects experts also has the key experts, a text.
+        costs: One dict per cell, with the keys dataset, backbone, architecture and weighting (labels) and rank (a text, "-" without
+            adapters). A cell with results also has parameters, cost and device, as in its provenance, and latency_ms, the time per image
+            in milliseconds in the evaluation of robustness (None if there was none). A cell whose architecture selects experts also has
+            the key experts, a text.
     """
     rows = [
         {

@@ -20,7 +20,7 @@ from benchmarks.verdicts import (
     rate_of_tests,
     tables_of,
 )
-from reports.statistics.claims import CONTRADICTED, FEW_SEQUENCES, FOR_THESE_MODELS, SUPPORTED
+from reports.statistics.claims import CONTRADICTED, DIFFERS_AS_CLAIMED, FEW_SEQUENCES, SUPPORTED
 from reports.statistics.comparison import vary_scores
 
 LOOKS = (165, 330)
@@ -34,7 +34,7 @@ def test_a_study_without_enough_of_anything_has_no_verdict() -> None:
     """However large the difference is."""
     far = better_by(World(14, 2), 40.0)
     few = better_by(World(5, 3), 40.0)
-    assert FOR_THESE_MODELS in set(judge(far, 0)["verdict"])
+    assert DIFFERS_AS_CLAIMED in set(judge(far, 0)["verdict"])
     for table in (judge(far, 0), judge(few, 0)):
         assert not table.loc[table["metric"] != "cosine", "verdict"].isin(VERDICTS).any()
     assert FEW_SEQUENCES in set(judge(few, 0)["verdict"])
@@ -55,7 +55,7 @@ def test_rates_have_intervals() -> None:
     assert Rate(0, 10).interval == pytest.approx((0, 0.3085), abs=1e-4)
     assert Rate(5, 100).interval == pytest.approx((0.0164, 0.1128), abs=1e-4)
     table = pd.DataFrame(
-        {"claim": ["a", "b"], "verdict": [SUPPORTED, FOR_THESE_MODELS], "low": [1.0, np.nan], "high": [2.0, 3]}
+        {"claim": ["a", "b"], "verdict": [SUPPORTED, DIFFERS_AS_CLAIMED], "low": [1.0, np.nan], "high": [2.0, 3]}
     )
     assert rate_of_studies([table, table], VERDICTS) == Rate(2, 2)
     assert rate_of_studies([table], VERDICTS, ["b"]) == Rate(0, 1) and rate_of_tests([table]) == Rate(1, 1)

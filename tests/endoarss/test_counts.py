@@ -119,3 +119,5 @@ def test_a_metric_is_not_shown_where_it_means_nothing() -> None:
         Metric("far", "Far", of.PIXELS, of.mean_iou, unit="px")
     with pytest.raises(ValueError, match="metric hits: shown below each IMAGE, .* expected a metric of masks"):
         Metric("hits", "Hits", of.ACTIVITIES, of.accuracy)
+    with pytest.raises(ValueError, match="metric share: shown in COMPARED, .* expected higher_is_better True or False"):
+        Metric("share", "Share", of.MODAL, of.accuracy, higher_is_better=None, shown=Shown.COMPARED)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from corruptions import STANDARD_CORRUPTIONS
-from reports.names import Labels
+from reports.names import PAPER_ROBUST_MODELS, Labels
 from reports.paper_numbers import paper_ablation, paper_ranks, paper_robustness, paper_scores
 from reports.results import COLUMNS
 from reports.tables.against_paper import (
@@ -20,6 +20,8 @@ from reports.tables.against_paper import (
 )
 
 LABELS = Labels({"resnet": "R", "dinov2": "D", "endoarss": "E"})
+
+ROBUST = PAPER_ROBUST_MODELS
 
 
 def long(*rows: dict[str, Any]) -> pd.DataFrame:
@@ -115,6 +117,8 @@ def test_ranks_are_compared_under_the_papers_weighting() -> None:
     found = ranks_against_paper(long(*rows, *other), LABELS, asked)
     assert found.shown["mIoU (%)", "ours"].tolist() == pytest.approx([1, 16])
     assert found.shown.index.tolist() == [("MTLEndovis", "STCH", "1"), ("MTLEndovis", "STCH", "16")]
+    assert "6 of the paper's 8 rows have no cell in this study" in found.note
+    assert found.note.endswith("weighting are compared: DB-MTL on MTLESD, STCH on MTLEndovis.")
 
 
 def test_the_papers_mean_is_the_printed_one_where_all_corruptions_are_applied() -> None:
@@ -124,9 +128,9 @@ def test_the_papers_mean_is_the_printed_one_where_all_corruptions_are_applied() 
         for name in names
         for row in cell("mtlesd", "resnet", "mmoe", "db_mtl", accuracy=0.0, miou=0.0)
     ]
-    found = robustness_against_paper(long(*rows), 4, LABELS)
+    found = robustness_against_paper(long(*rows), 4, LABELS, ROBUST)
     assert found.data.loc["mean", "accuracy_resnet_mmoe_paper"] == 78.59 and len(found.data) == 20
-    nothing = robustness_against_paper(long(), 4, LABELS)
+    nothing = robustness_against_paper(long(), 4, LABELS, ROBUST)
     assert len(nothing.data) == 20 and nothing.data["accuracy_resnet_mmoe_ours"].isna().all()
 
 
@@ -138,7 +142,7 @@ def test_robustness_is_averaged_over_what_the_study_applied() -> None:
         for row in cell("mtlesd", "endoarss", "tesla", "db_mtl", accuracy=0.0)
     ]
     unmoved = [row | {"mask_warped": False, "value": 0.0} for row in rows[:1]]
-    found = robustness_against_paper(long(*rows, *unmoved), 4, LABELS)
+    found = robustness_against_paper(long(*rows, *unmoved), 4, LABELS, ROBUST)
     assert found.data.index.tolist() == ["smoke", "contrast", "mean"], "in the paper's order"
     assert found.data["accuracy_endoarss_tesla_ours"].tolist() == pytest.approx([60, 40, 50])
     assert found.data.loc["mean", "accuracy_endoarss_tesla_paper"] == pytest.approx((50.53 + 29.85) / 2)
@@ -146,4 +150,8 @@ def test_robustness_is_averaged_over_what_the_study_applied() -> None:
         found.data["miou_resnet_mmoe_ours"].isna().all()
         and found.note
         == "The table shows 2 of the paper's 19 corruptions. Our scores are means over the severities 1, 2."
+    )
+    without = robustness_against_paper(long(*rows), 4, LABELS, {*ROBUST} - {("resnet", "dselect_k", "db_mtl")})
+    assert without.note.endswith(
+        "Dashes: this study does not evaluate the paper's R DSelect-k DB-MTL under corruptions."
     )

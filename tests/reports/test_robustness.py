@@ -306,11 +306,13 @@ def test_what_intervals_are_over_is_said() -> None:
     )
     assert set(found.summary["interval_over"]) == {"4 sequences"}
     assert "over 12 images" in measured(model("A", answers(1, sequences=0))).intervals[0]
+    assert "these intervals are too narrow" in measured(model("A", answers(1, sequences=0))).intervals[0]
     unknown = answers(1).assign(sequence=None)
     assert "over 12 images" in measured(model("A", unknown)).intervals[0]
     mixed = answers(1)
     mixed.loc[mixed["sequence"] == "s0", "sequence"] = ""
     assert "over 3 sequences and 3 images" in measured(model("A", mixed)).intervals[0]
+    assert measured(model("A", mixed)).intervals[0].endswith("these intervals are too narrow.")
 
 
 @pytest.mark.parametrize(("images", "sequences", "alone"), [(1, 0, "1 image"), (12, 1, "1 sequence")])

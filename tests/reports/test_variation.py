@@ -73,14 +73,17 @@ def test_scores_stay_within_what_is_possible() -> None:
 
 def test_notes_say_what_varies() -> None:
     assert "over 9 sequences and 3 trainings of each model" in note_of_intervals(
-        "D", "9 sequences", Variation(9, {"a": 3})
+        "D", "9 sequences", Variation(9, {"a": 3}), True
     )
-    assert "only for these trained models" in note_of_intervals("D", "9 sequences", Variation(9))
-    assert note_of_intervals("D", "1 image", Variation()) == "D: no intervals, because there is only 1 image."
+    assert "independent" not in note_of_intervals("D", "9 sequences", Variation(9), True)
+    assert note_of_intervals("D", "9 images", Variation(9), False).endswith("these intervals are too narrow.")
+    assert "only for these trained models" in note_of_intervals("D", "9 sequences", Variation(9), True)
+    assert note_of_intervals("D", "1 image", Variation(), False) == "D: no intervals, because there is only 1 image."
 
 
 def test_printed_intervals_end_at_the_limits_of_the_number() -> None:
     assert with_brackets(97.0, 88.0, 106.0, limits=SHARE) == "97.0 [88.0, 100.0]"
+    assert with_brackets(-0.04, -3.0, 0.04, sign="+") == "0.0 [-3.0, 0.0]", "a rounded zero has no sign"
     assert with_brackets(3.0, -4.0, 10.0, limits=limits_of("mPC")) == "3.0 [0.0, 10.0]"
     assert with_brackets(99.0, -4.0, 110.0, limits=limits_of("rPC")) == "99.0 [0.0, 110.0]", "rPC may exceed 100 %"
     assert with_brackets(3.0, -4.0, 110.0, limits=limits_of("relative_mCE")) == "3.0 [-4.0, 110.0]"

@@ -18,6 +18,7 @@ from pipeline.study.datasets import titles_of
 from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robustness_cells
+from pipeline.study.variants import has_adapters
 from reports.names import TABLE_COST
 from reports.tables import scores as tables
 
@@ -50,7 +51,7 @@ def _labels(study: Study, cell: Cell) -> dict[str, object]:
         "backbone": labels.backbone(cell.backbone),
         "architecture": labels.architecture(cell.architecture),
         "weighting": labels.weighting(cell.weighting),
-        "rank": cell.rank,
+        "rank": str(cell.rank) if has_adapters(study, cell.backbone, cell.architecture) else "-",
     }
 
 

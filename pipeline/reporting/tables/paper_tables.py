@@ -6,8 +6,8 @@ import pandas as pd
 
 from endoarss.metrics import AUTHORS_CODE
 from pipeline.evaluation.collect_results import gather_scores
-from pipeline.reporting.captions import gap_note
-from pipeline.reporting.models import asked_for_claims, scores_for_claims
+from pipeline.reporting.captions import AUTHORS_CODE_NOTE, gap_note, has_other_ranks
+from pipeline.reporting.models import asked_for_claims, notes_of_intervals, scores_for_claims
 from pipeline.reporting.report_table import ReportTable
 from pipeline.reporting.robustness import field_of_view_note
 from pipeline.results.paths import evaluated_datasets, tables_against_paper
@@ -24,7 +24,7 @@ from reports import names
 from reports.paper_numbers import DATASETS, paper_ablation, paper_ranks
 from reports.results import comparable_rows
 from reports.statistics.claims import test_claims
-from reports.statistics.variation import MIN_SEEDS, MIN_SEQUENCES, note_of_intervals
+from reports.statistics.variation import MIN_SEEDS, MIN_SEQUENCES
 from reports.tables.against_paper import (
     ComparedWithPaper,
     ablation_against_paper,
@@ -57,7 +57,9 @@ def tables_with_paper_numbers(results: StudyResults) -> dict[str, ReportTable]:
             table, labels, {key for key in map(paper.ranked, cells_of(study)) if key}
         )
     if names.against_paper(names.TABLE_ROBUSTNESS) in expected_tables:
-        found[names.TABLE_ROBUSTNESS] = robustness_against_paper(table, study.lora.rank, labels)
+        found[names.TABLE_ROBUSTNESS] = robustness_against_paper(
+            table, study.lora.rank, labels, {paper.of(cell) for cell in cells_of_paper_robustness(study)}
+        )
     titles = {
         names.table_of_dataset(d): f"Results on {titles_of(study)[d]}" for d in evaluated_datasets(study)
     } | _TITLES
@@ -73,14 +75,14 @@ def tables_with_paper_numbers(results: StudyResults) -> dict[str, ReportTable]:
     }
     claims, intervals = _tested_claims(results)
     gaps = gap_note(study, {**results.missing_robustness, **results.missing_cells})
+    tests = claims["p_adjusted"].count()
+    notes = [_CLAIMS_NOTE.format(tests=tests), _note_on_ranks(study), stand_ins(study), intervals, gaps]
     return shown | {
         names.TABLE_CLAIMS: ReportTable(
             "The paper's claims, and what these results say about them",
             table_claims(claims),
             readable_claims(claims),
-            note=" ".join(
-                f"{_CLAIMS_NOTE.format(tests=claims['p_adjusted'].count())} {stand_ins(study)} {intervals} {gaps}".split()
-            ),
+            note=" ".join(filter(None, notes)),
             protocol="standard",
         )
     }
@@ -112,9 +114,7 @@ def _tested_claims(results: StudyResults) -> tuple[pd.DataFrame, str]:
         {dataset: varied.interval_over for dataset, varied in clean.items()},
         [dataset for dataset, varied in clean.items() if varied.sequences_known],
     )
-    return claims, " ".join(
-        note_of_intervals(titles[dataset], varied.interval_over, varied.variation) for dataset, varied in clean.items()
-    )
+    return claims, notes_of_intervals(results)
 
 
 def in_paper_names(paper: PaperNames, table: pd.DataFrame) -> pd.DataFrame:
@@ -167,7 +167,7 @@ def _note(study: Study, name: str) -> str:
         if study.synthetic
         else "Our scores are this study's."
     )
-    spread = " ±: the spread over classes, as in the paper." if name == names.TABLE_ABLATION else ""
+    spread = " ±: the spread over activities, as in the paper." if name == names.TABLE_ABLATION else ""
     datasets_of_table = {
         names.TABLE_ABLATION: set(DATASETS),
         names.TABLE_RANK: set(DATASETS),
@@ -180,8 +180,15 @@ def _note(study: Study, name: str) -> str:
     ]
     rules = dict.fromkeys(split_rule(study, dataset) for dataset in datasets)
     differences = _unlike_paper(study) if name == names.TABLE_ROBUSTNESS else ""
+    # Table VII has no HD and no SSIM.
+    definitions = "Both are computed as in the authors' code." if name == names.TABLE_ROBUSTNESS else AUTHORS_CODE_NOTE
     replaced = stand_ins(study, *_BACKBONES.get(name, ()))
-    return f"{source} {replaced} Both are computed as in the authors' code. Our split: {', '.join(rules)}.{spread} {differences}"
+    return f"{source} {replaced} {definitions} Our split: {', '.join(rules)}.{spread} {differences}"
+
+
+def _note_on_ranks(study: Study) -> str:
+    """Return a sentence on the models that take part in claims if the study has several ranks of the adapters, otherwise ""."""
+    return f"Only models of rank {study.lora.rank} take part, except in the claim about ranks." * has_other_ranks(study)
 
 
 def _unlike_paper(study: Study) -> str:
@@ -208,6 +215,6 @@ _CLAIMS_NOTE = (
     "of this table, so that at most 5 of 100 studies have a false verdict. Supported or contradicted: p is below "
     f"0.05, with at least {MIN_SEQUENCES} sequences and {MIN_SEEDS} trainings of each model. With fewer trainings, a small p says that "
     "these trained models differ, but models trained with other seeds may not. With few sequences and trainings most claims stay "
-    "undecided. Images whose sequence is not known count as independent, although frames of one video are not. In the paper: the "
-    "same difference in the paper's tables, whose AC is mean precision (protocol authors_code)."
+    "undecided. In the paper: the same difference in the paper's tables, whose AC is mean precision (protocol authors_code). Pairs: the "
+    'number of compared pairs of models; "1 of 2" says that the other pair lacks results.'
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from pipeline.reporting.captions import gap_note
+from endoarss.metrics import AUTHORS_CODE
+from pipeline.reporting.captions import AUTHORS_CODE_NOTE, gap_note, has_other_ranks
 from pipeline.reporting.models import clean_models, label_of, varied_scores
 from pipeline.reporting.report_table import ReportTable
 from pipeline.results.paths import datasets_with_activities, evaluated_datasets
@@ -41,7 +42,9 @@ def score_tables(results: StudyResults) -> dict[str, ReportTable]:
             list(dict.fromkeys(keys)),
         )
         title = f"Results on {titles_of(study)[dataset]} (test split, {names.in_words(split_rule(study, dataset))})"
-        note = " ".join(f"{_note(study)} {_note_on_absent_activities(labels, scores)} {gap_note(study, gaps)}".split())
+        notes = [_note(study), _note_on_references(scores), _note_on_ranks(study, dataset)]
+        notes += [_note_on_absent_activities(labels, scores), gap_note(study, gaps)]
+        note = " ".join(filter(None, notes))
         shown = tables.readable_scores(scores, study.protocol, labels)
         found[names.table_of_dataset(dataset)] = ReportTable(title, scores, shown, True, note, protocol=study.protocol)
     return found
@@ -50,8 +53,10 @@ def score_tables(results: StudyResults) -> dict[str, ReportTable]:
 def shown_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Return tables V and VI if the study has their cells."""
     study, parts, found = results.study, ["DINOv2", "TESLA", "SMA"], {}
+    ablation_note = f"{_ABLATION_NOTE} {_note_on_incomplete_ablations(study)}".strip()
+    definitions = AUTHORS_CODE_NOTE if study.protocol == AUTHORS_CODE else ""
     for name, title, heads, rows, note in (
-        (names.TABLE_ABLATION, "Ablation of backbone, TESLA and SMA", parts, _ablation_rows(study), _ABLATION_NOTE),
+        (names.TABLE_ABLATION, "Ablation of backbone, TESLA and SMA", parts, _ablation_rows(study), ablation_note),
         (names.TABLE_RANK, "Rank of the adapters", ["Model", "Rank"], _rank_rows(study), ""),
     ):
         if rows:
@@ -59,7 +64,7 @@ def shown_tables(results: StudyResults) -> dict[str, ReportTable]:
             keys = [(r.dataset, r.backbone, r.architecture, r.weighting, r.rank) for r in rows]
             gaps = results.gaps(cell for cell in cells_of(study) if _key(cell) in keys)
             shown = tables.readable_rows(scores, study.protocol)
-            text = f"{note} {gap_note(study, gaps)}".strip()
+            text = " ".join(filter(None, [note, definitions, gap_note(study, gaps)]))
             found[name] = ReportTable(title, scores, shown, True, text, ("Dataset",), study.protocol)
     return found
 
@@ -78,7 +83,9 @@ def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
         if dataset in evaluated_on(study, cell.dataset)
     ]
     gaps = [gap for gap in dict.fromkeys(gaps) if gap not in present]
-    note = f"{_COMPARISON_NOTE} {' '.join(comparison.intervals)} {gap_note(study, missing)}".strip()
+    explained = _COMPARISON_NOTE if len(comparison.pairs) else ""
+    ranks = _ALL_RANKS * has_other_ranks(study)
+    note = " ".join(f"{explained} {ranks} {' '.join(comparison.intervals)} {gap_note(study, missing)}".split())
     scores, pairs = table_comparison(comparison.scores), table_pairs(comparison.pairs)
     return {
         names.TABLE_COMPARISON: ReportTable(
@@ -123,23 +130,44 @@ def _note_on_absent_activities(labels: names.Labels, scores: pd.DataFrame) -> st
     return f"Predictions of activities that no test image has: {', '.join(listed)}." if listed else ""
 
 
+def _note_on_ranks(study: Study, dataset: str) -> str:
+    """Return a sentence on the ranks that the table of a dataset leaves out, or "" if it has all models."""
+    sentence = f"Of models with several ranks of the adapters, this table has only rank {study.lora.rank}; the comparison has all."
+    return sentence if has_other_ranks(study, dataset) else ""
+
+
+def _note_on_references(scores: pd.DataFrame) -> str:
+    """Return a text that explains the rows of references, or "" if the table has none."""
+    rows = [names.REFERENCES[a] for backbone, a, _ in scores.index if backbone == names.REFERENCE_BACKBONE]
+    meanings = " ".join(f"{row}: {names.MEANINGS_OF_REFERENCES[row]}." for row in rows)
+    return f"References need no model. {meanings}" if rows else ""
+
+
 def _note(study: Study) -> str:
     size = study.input_size
-    if study.protocol == "authors_code":
-        return "Computed as in the authors' code: AC is mean precision, HD and SSIM are computed on class ids, and absent classes count 0."
+    if study.protocol == AUTHORS_CODE:
+        return AUTHORS_CODE_NOTE
     return (
         "Means are over the classes that occur in the test split; means called fg leave out the background. Distances are in pixels of "
-        f"{size}x{size} images. References need no model. A dash: the model does not solve this task, or there is nothing to measure."
+        f"{size}x{size} images. A dash: the model does not solve this task, or there is nothing to measure."
     )
 
 
 _ABLATION_NOTE = (
     "yes: DINOv2 replaces ResNet, TESLA replaces MMoE, or SMA precedes DINOv2. All models are trained with DB-MTL."
 )
+_ALL_RANKS = "Models of all ranks of the adapters take part; each table of one dataset has only one rank."
 _COMPARISON_NOTE = (
     "To best: the paired difference from the best model of the dataset. Its interval and the interval of the rank (1 is the best) allow "
-    "for any model to be the best."
+    "for any model to be the best: if the interval includes 0, this model may be the best."
 )
+
+
+def _note_on_incomplete_ablations(study: Study) -> str:
+    """Return a sentence that names the datasets with cells that the ablation leaves out, or "" if there are none."""
+    trained = {cell.dataset for cell in cells_of(study)}
+    left_out = [titles_of(study)[d] for d in study.datasets if d in trained and not ablation_cells(study, d)]
+    return f"Left out, because the study lacks some of the six models: {'; '.join(left_out)}." if left_out else ""
 
 
 def _key(cell: Cell) -> tuple[str, str, str, str, int]:

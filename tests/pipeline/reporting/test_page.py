@@ -34,7 +34,7 @@ from pipeline.study.datasets import labels_of
 from pipeline.study.folders import dataset_folder
 from pipeline.study.loading import load_study
 from pipeline.study.models import Study
-from reports.names import REFERENCES
+from reports.names import MEANINGS_OF_REFERENCES, REFERENCES
 from reports.page import Gallery, GalleryModel, Page
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
@@ -111,6 +111,22 @@ def test_the_page_of_a_study_with_gaps(study: Study, study_file: Path) -> None:
         ("R Classification only on MTLESD", ALONE),
     ]
     assert trainings["Data"].str.fullmatch("[0-9a-f]{12}").all() and (trainings["Software"] == "S1").all()
+
+
+def test_notes_explain_what_their_tables_show(study: Study) -> None:
+    page = page_of(StudyResults(study))
+    notes = {section.anchor: section.note for section in page.tables}
+    for note in (page.glance_note, notes["table_comparison"], notes["table7_robustness"], notes["table_reproduction"]):
+        assert "these intervals are too narrow" in note, "the sequences of MTLESD are not known"
+    for label, meaning in MEANINGS_OF_REFERENCES.items():
+        assert f"{label}: {meaning}." in notes["table2_mtlesd"]
+    assert "HD is a distance between rows of class ids" in notes["table2_mtlesd_against_paper"]
+    assert (
+        "comparison has all" not in notes["table2_mtlesd"] and "Only models of rank" not in notes["table_reproduction"]
+    )
+    (costs,) = (section.table for section in page.tables if section.anchor == "table_cost")
+    assert set(costs.index.get_level_values("Rank")) == {"-"}, "a ResNet with hard parameter sharing has no adapters"
+    assert not {"fig5_segmentation", "fig_heatmap"} - {figure.anchor for figure in page.figures if figure.note}
 
 
 def test_every_model_of_the_demo_has_a_name_of_its_own() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,15 +12,18 @@ import pytest
 from endoarss.registry import WEIGHTINGS, register_weighting
 from endoarss.weightings.equal import EqualWeighting
 from pipeline.errors import InputError
+from pipeline.reporting.captions import has_other_ranks
 from pipeline.reporting.models import asked_for_claims, label_of
 from pipeline.reporting.tables.paper_tables import _note, labels_of_paper
+from pipeline.reporting.tables.score_tables import _note_on_incomplete_ablations
 from pipeline.results.paths import tables_against_paper
 from pipeline.status.list_study import list_study
 from pipeline.study.cells import cells_of, find_cell
 from pipeline.study.fingerprints import cell_settings
-from pipeline.study.loading import make_study
+from pipeline.study.loading import load_study, make_study
 from pipeline.study.models import Study
 from pipeline.study.paper_cells import PaperNames, ablation_cells, cells_by_rank, stand_ins
+from pipeline.study.variants import has_adapters
 from pipeline.training.model_settings import model_settings, training_settings
 from pipeline.workflow.step_code import code_of_cells
 from reports.statistics.claim_scores import Model
@@ -219,3 +223,16 @@ def test_a_setting_that_no_study_could_give_is_refused(minimal: Make, monkeypatc
         match="weightings.mine: the component labelled has a setting 'label', but kind and label are keys of every variant",
     ):
         make_study(minimal(weightings={"mine": {"kind": "labelled"}}))
+
+
+def test_which_models_have_adapters(minimal: Make) -> None:
+    study = make_study(minimal(backbones={**minimal()["backbones"], "dinov2": {"label": "V", **VIT}}))
+    pairs = [(b, a) for b in ("resnet", "dinov2") for a in ("hps", "tesla") if has_adapters(study, b, a)]
+    assert pairs == [("resnet", "tesla"), ("dinov2", "hps"), ("dinov2", "tesla")]
+
+
+def test_notes_say_which_ranks_and_datasets_a_table_leaves_out() -> None:
+    demo = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
+    assert has_other_ranks(demo, "mtlendovis") and has_other_ranks(demo, "mtlendovis_gen")
+    assert has_other_ranks(demo) and not has_other_ranks(demo, "mtlesd")
+    assert _note_on_incomplete_ablations(demo).endswith("models: MTLESD; MTLEndovis, by sequence.")
