@@ -224,7 +224,7 @@ def test_the_gallery_follows_the_choices(opened: Opened) -> None:
     assert opened.find("#gallery-severity-value").text == "5" and severity.get_attribute("aria-valuetext") == "5"
     assert second[0] != first[0] and second[1] == first[1] and second[2] != first[2]
     status = str(opened.find("#gallery-status").get_property("textContent"))
-    assert "gaussian noise, severity 5" in status and "mIoU (%) 2.0" in status
+    assert "Gaussian noise, severity 5" in status and "mIoU (%) 2.0" in status
     corruption = opened.find("#gallery-corruption")
     assert "masks not moved" not in corruption.text and "mean" not in corruption.text
     corruption.send_keys(Keys.ARROW_DOWN)
