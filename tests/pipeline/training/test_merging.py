@@ -662,7 +662,10 @@ def test_merging_is_refused_where_nothing_can_be_merged(
             make_study({**given, **changes})
 
     main_cells = given["cells"][0]
-    refused("merging: no dataset and backbone has both single_activity and single_segmentation", cells=[main_cells])
+    refused(
+        "merging: no dataset, backbone, rank and seed has both single_activity and single_segmentation",
+        cells=[main_cells],
+    )
     resnet = cells("single_activity", "single_segmentation", backbones=["resnet"])
     refused("the backbone resnet is trained in full", cells=[main_cells, resnet])
     sma = {**given["backbones"]["dinov2"], "label": "E", "sma_width": 2}
