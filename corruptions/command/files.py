@@ -1,4 +1,4 @@
-"""Finds the images and masks that the command reads, and writes each result completely or not at all."""
+"""Finds the images that `corruptions apply` reads, and writes its results: each under a temporary name, which is then changed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Picture:
 
     Attributes:
         path: the file.
-        image_id: its path below the folder that was searched, with forward slashes and no suffix. Random details and the names of its
-            results depend on it.
+        image_id: the file's path below the folder that was searched, with forward slashes and without suffix. It decides the random
+            details of the corruptions and the names of the results.
     """
 
     path: Path
@@ -54,17 +54,15 @@ def find_pictures(folder: Path) -> list[Picture]:
     clashing = [picture for picture in pictures if count[picture.image_id.casefold()] > 1]
     if clashing:
         first, second = [p.path for p in clashing if p.image_id.casefold() == clashing[0].image_id.casefold()][:2]
-        raise CorruptionError(
-            f"{first} and {second}: their results would get the same name. Rename one, or process them in separate runs."
-        )
+        raise CorruptionError(f"{first} and {second}: their results would get the same name. Rename one of them.")
     return sorted(pictures, key=lambda picture: picture.image_id)
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Yield a folder and every folder below it, each with the sorted names of its folders and files.
+    """Yield a folder and every folder below it, each with the sorted names of its folders and files, like os.walk.
 
-    As with os.walk, the caller may remove folder names. Links are followed; each folder is visited once. Hidden folders, which an
-    interrupted run may have left, and `__MACOSX` are skipped.
+    A caller may remove names of folders that should not be visited. Links are followed; each folder is visited once. `__MACOSX` and hidden
+    folders are skipped; an interrupted run may have left a hidden folder.
     """
     seen: set[str] = set()
     for name, folders, files in os.walk(folder, followlinks=True):
@@ -92,10 +90,14 @@ def listed_pictures(pictures: Sequence[Picture], listing: Path, folder: Path) ->
     known = {name: picture for picture in pictures for name in _names(picture, folder)}
     unknown = [name for name in listed if name not in known]
     if unknown:
-        raise CorruptionError(f"{listing}: it lists {_shortened(unknown)}; expected images below {folder}.")
+        raise CorruptionError(
+            f"{listing}: it lists {_shortened(unknown)}; expected ids or relative paths of images below {folder}."
+        )
     selected = {known[name].image_id: known[name] for name in listed}
     if not selected:
-        raise CorruptionError(f"{listing}: it lists no image; expected one per line, such as {pictures[0].image_id}.")
+        raise CorruptionError(
+            f"{listing}: it lists no image; expected one image per line, such as {pictures[0].image_id}."
+        )
     return [selected[image_id] for image_id in sorted(selected)]
 
 
@@ -105,27 +107,27 @@ def _names(picture: Picture, folder: Path) -> tuple[str, str]:
 
 
 def _shortened(names: Sequence[str], shown: int = 3) -> str:
-    """Return the first names of a list, and how many others it has."""
+    """Return the first names of a list, and the number of the other names."""
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def encode_png(pixels: Pixels) -> bytes:
     """Encode uint8 (H, W) or RGB (H, W, 3) as the bytes of a PNG; the same pixels always give the same bytes."""
     stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    # Run-length coding compresses noise and gradients as well as zlib's search for matches, in half the time.
+    # Run-length coding is up to twice as fast as zlib's default search for matches. Files of a real frame are 19 % smaller to 17 % larger.
     succeeded, encoded = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE])
     if not succeeded:
-        raise CorruptionError(f"its result cannot be encoded as PNG (shape {pixels.shape}, type {pixels.dtype}).")
+        raise CorruptionError(f"the result cannot be encoded as PNG (shape {pixels.shape}, type {pixels.dtype}).")
     return encoded.tobytes()
 
 
 def write_whole(path: Path, content: bytes, unfinished: Path) -> None:
-    """Write a file completely or not at all.
+    """Write a file under a temporary name, then rename it, so that an interrupted run leaves no partial file at `path`.
 
     Args:
-        path: the file; missing folders above it are created.
-        content: its bytes.
-        unfinished: a folder on the same disk, in which the file is written before it is moved to its path.
+        path: the file; missing folders above it are created. An existing file is replaced.
+        content: the bytes of the file.
+        unfinished: a folder on the same disk for the file with the temporary name.
     """
     partial = unfinished / f"{os.getpid()}.partial"
     try:

@@ -1,4 +1,4 @@
-"""Measure models under corruption: each image is corrupted once for all models, in other processes, while the models predict."""
+"""Measure models under corruption. Each image is corrupted once for all models. Other processes corrupt while the models predict."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ Prediction = tuple[NDArray[np.int64] | None, NDArray[np.uint8] | None]
 
 
 class Predictor(Protocol):
-    """A function that predicts a batch of images under one condition."""
+    """A function that predicts the images of a batch at one severity."""
 
     def __call__(self, batch: CorruptedBatch, position: int) -> Prediction:
-        """Return activities (N,) and masks (N, S, S) for batch.images[position]; None for a task that the model does not solve."""
+        """Return activities (N,) and masks (N, S, S) at batch.severities[position]; None for a task that the model does not solve."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,16 @@ class ModelUnderTest:
     sees_images: bool = True
 
     def part(self, name: str, suffix: str) -> Path:
-        """Return the file of one corruption: rows (parquet), masks of the gallery images (npz), or image count and seconds (json)."""
+        """Return the path of a file of one corruption.
+
+        Args:
+            name: the corruption, "" for clean images.
+            suffix: parquet (rows), npz (masks of the gallery images) or json (number of predicted images, and seconds).
+        """
         return self.folder / _PARTS / f"{name or 'clean'}.{suffix}"
 
     def lacks(self, name: str) -> bool:
-        """Return whether a corruption is not measured yet, so that its rows, which are written last, are missing."""
+        """Return whether a corruption is not measured completely. Its rows are the last file to be written."""
         return not self.part(name, "parquet").is_file()
 
 
@@ -75,7 +80,7 @@ def evaluate(
     workers: int,
     cache: Path | None = None,
 ) -> None:
-    """Measure models on a split, on clean images and under all conditions. Corruptions that are measured already are left out.
+    """Measure models on clean images and under each corruption at each severity. Corruptions that are measured already are left out.
 
     Args:
         models: the models.
@@ -115,9 +120,10 @@ class _Measurements:
     Attributes:
         model: the model.
         gallery: positions of the images whose masks are saved for the gallery.
-        measured: measurements of masks, by severity and by whether the true masks moved.
-        activities: predicted activities by severity.
-        masks: predicted masks of the gallery images, by severity.
+        measured: measurements of predicted masks, by severity and by `mask_warped`. It is false for comparisons with true masks that did
+            not move with the pixels.
+        activities: predicted activities of each batch, by severity.
+        masks: predicted masks of the gallery images, by severity and position of the image.
         seconds: time that the model took to predict.
     """
 
@@ -129,7 +135,14 @@ class _Measurements:
     seconds: float = 0.0
 
     def add(self, batch: CorruptedBatch, unmoved: NDArray[np.uint8] | None, pool: Executor, classes: int) -> None:
-        """Predict a batch at every severity, and start measuring in the pool: against the masks of the batch, and unmoved ones if given."""
+        """Predict a batch at every severity, and start to measure the predicted masks in the pool.
+
+        Args:
+            batch: the images and their true masks.
+            unmoved: true masks (N, S, S) that did not move with the pixels, which are compared too; None if the corruption moves no masks.
+            pool: the processes that measure.
+            classes: number of classes.
+        """
         for position, severity in enumerate(batch.severities):
             started = time.perf_counter()
             activity, masks = self.model.predict(batch, position)
@@ -145,7 +158,7 @@ class _Measurements:
                     futures += [pool.submit(_measure, truth, masks, classes)] if masks is not None else []
 
     def write(self, name: str, split: Split) -> None:
-        """Write the files of a corruption when all batches of the split are added."""
+        """Write the files of a corruption. Call this after all batches of the split were added."""
         rows = []
         for (severity, moved), futures in self.measured.items():
             masks = [row for future in futures for row in future.result()]
@@ -167,7 +180,12 @@ def _measure(truth: NDArray[np.uint8], masks: NDArray[np.uint8], classes: int) -
 
 
 def gather(model: ModelUnderTest, conditions: Conditions) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Return all rows of a model, clean first, then in the order of the conditions, and the milliseconds per image by corruption."""
+    """Return a model's rows and its latency.
+
+    Returns:
+        The rows of clean images, followed by those of each corruption in the study's order; and the milliseconds per predicted image, by
+        corruption ("clean" for clean images).
+    """
     names = (CLEAN, *conditions.corruptions)
     rows = pd.concat([read_table(model.part(name, "parquet")) for name in names], ignore_index=True)
     latency = {}
@@ -178,7 +196,10 @@ def gather(model: ModelUnderTest, conditions: Conditions) -> tuple[pd.DataFrame,
 
 
 def gather_gallery(model: ModelUnderTest, conditions: Conditions) -> None:
-    """Write gallery.npz: the masks of the gallery images under all conditions. It is empty if the model predicts no masks."""
+    """Write gallery.npz: the predicted masks of the gallery images, clean and under each corruption at the severities of the gallery.
+
+    If the model predicts no masks, the file has none.
+    """
     files = [model.part(name, "npz") for name in (CLEAN, *conditions.corruptions)]
     parts = [read_gallery(path) for path in files if path.is_file()]
     masks = {condition: masks for _, by_condition in parts for condition, masks in by_condition.items()}
@@ -189,9 +210,11 @@ def gather_gallery(model: ModelUnderTest, conditions: Conditions) -> None:
 
 
 def scores_by_condition(rows: pd.DataFrame, labels: LabelSet, protocol: str = STANDARD) -> list[dict[str, Any]]:
-    """Return the scores of a model's rows under each condition: dicts of corruption, severity, mask_warped and the entries of `scores_of`.
+    """Return the scores of a model on clean images and under each corruption at each severity, computed from its rows.
 
-    Rows measured against unmoved masks (`mask_warped` false) give scores of masks only.
+    Returns:
+        One dict per score, with corruption, severity, mask_warped and the entries of `scores_of`. If mask_warped is false, the true masks
+        did not move with the pixels, and there are only scores of masks.
     """
     keys = ["corruption", "severity", "mask_warped"]
     metrics = metrics_by_name(protocol)
@@ -205,5 +228,5 @@ def scores_by_condition(rows: pd.DataFrame, labels: LabelSet, protocol: str = ST
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove the files per corruption, which only an interrupted evaluation needs. Call this when the results are written."""
+    """Remove the files of each corruption, which only an interrupted evaluation needs. Call this after the results are written."""
     shutil.rmtree(folder / _PARTS, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Remember SHA-256 digests of files. A file is read again only if its size, time or inode has changed."""
+"""Store SHA-256 digests of files, so that a file is read again only if its size, time of modification or inode has changed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from corruptions.command.files import walk
 from pipeline.io.hashing import digest, sha256_of
 
 MEMORY = Path(".decides/digests.sqlite")
-"""The file of remembered digests in the working directory. Deleting it costs only time."""
+"""The file of stored digests in the working directory. Without it, a plan compares only the sizes of results (`Result.changed_files`)."""
 
 _Stamp = tuple[int, int, int]
 _TABLE = "CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, size INT, time INT, inode INT, sha256 TEXT)"
 
 
 class KnownDigests:
-    """Digests of files, remembered or computed.
+    """Returns digests of files: stored digests of unchanged files, and computed digests of others.
 
-    A plan needs digests of thousands of files, so all remembered digests are read at once. `save` stores new ones. If the file of
-    digests cannot be read or written, every digest is computed.
+    A plan needs digests of thousands of files, so all stored digests are read at once. `save` stores new ones. If `MEMORY` cannot be
+    read, every digest is computed.
     """
 
     def __init__(self) -> None:
@@ -41,18 +41,17 @@ class KnownDigests:
         return sha256 if stamp == _stamp(path) else self._computed(path)
 
     def remembers(self, path: Path) -> bool:
-        """Return whether a digest of a file was ever computed here, perhaps before the file changed."""
+        """Return whether a digest of a file is known. The file may have changed since the digest was computed."""
         return str(path) in self._known
 
     def remembers_below(self, folder: Path) -> bool:
-        """Return whether the digest of a file below a folder was ever computed here."""
+        """Return whether a digest of any file below a folder is known."""
         return any(path.startswith(f"{folder}/") for path in self._known)
 
     def of_folder(self, folder: Path) -> str:
-        """Return the hex SHA-256 of the names and bytes of all files below a folder, or of one file.
+        """Return one hex SHA-256 for the names and bytes of all files that `files_below` yields.
 
-        Hidden files are left out. A folder that was extracted from an archive next to it is left out too, because the archive counts. A
-        file that cannot be read counts by its name alone; the step that reads it reports the error.
+        If a file cannot be read, only its name counts; the step that reads the file reports the error.
         """
         digests = []
         for path in files_below(folder):
@@ -83,7 +82,11 @@ class KnownDigests:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files that `KnownDigests.of_folder` reads."""
+    """Yield all files below a folder, or the path itself if it is a file.
+
+    Hidden files, hidden folders and `__MACOSX` are left out. A folder with the name of a .zip file next to it is left out too: it was
+    extracted from the archive, and the archive counts.
+    """
     if folder.is_file():
         yield folder
         return
@@ -94,7 +97,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def sizes_of(paths: Iterable[Path]) -> list[int | None]:
-    """Return the size of each file in bytes, None for a missing file."""
+    """Return the size of each file in bytes, or None for a file that is missing or cannot be reached."""
     sizes: list[int | None] = []
     for path in paths:
         try:

@@ -1,4 +1,4 @@
-"""Read saved results that may come from strangers: sizes are checked before files are expanded, and types afterwards."""
+"""Read saved results, which may come from strangers. A file that would expand to too many bytes is refused before it is expanded."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ from corruptions.regular import open_regular
 from pipeline.errors import InputError
 from pipeline.io.files import read_json
 
-MAX_BYTES = 2 << 30  # size of all expanded arrays of a file; in a study like the paper's, it is at most 50 MB
-MAX_VALUES = 100_000_000  # values in a table; in a study like the paper's, at most 26 million
-_MAX_CSV_BYTES, _MAX_COLUMNS = 16 << 20, 500  # bounds of history.csv, which has 30 columns
+MAX_BYTES = 2 << 30  # largest size of an expanded file; in a study like the paper's, files expand to at most 50 MB
+MAX_VALUES = (
+    100_000_000  # largest number of values in a table; in a study like the paper's, tables have at most 26 million
+)
+_MAX_CSV_BYTES, _MAX_COLUMNS = 16 << 20, 500  # bounds of history.csv, which has fewer than 50 columns
 Array = NDArray[Any]
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
     """Read all arrays of an .npz file.
 
-    The header of each array is compared with the bytes that follow it before memory is claimed. Pickled objects are refused.
+    Before memory is allocated, the size in the header of each array is compared with the size of its entry in the archive.
 
     Raises:
-        InputError: if the file is missing, damaged, or expands to more than `MAX_BYTES`.
+        InputError: if the file is missing or damaged, holds pickled objects, or expands to more than `MAX_BYTES`.
     """
     try:
         with open_regular(path) as file, ZipFile(file) as archive:
@@ -69,10 +71,10 @@ def _check_header(stream: Any, size: int) -> None:
 def read_table(path: Path) -> pd.DataFrame:
     """Read a parquet table of numbers and texts.
 
-    Its expanded size is computed before it is expanded, because a few bytes can encode very many or very long values.
+    Before the table is expanded, its size is computed, because a few bytes can encode very many or very long values.
 
     Raises:
-        InputError: if the file is missing, not a table, has columns of other types, or expands to more than `MAX_BYTES` or `MAX_VALUES`.
+        InputError: if the file is missing or no table, has columns of other types, or expands to more than `MAX_BYTES` or `MAX_VALUES`.
     """
     try:
         with open_regular(path) as stream:
@@ -89,13 +91,20 @@ def read_table(path: Path) -> pd.DataFrame:
             groups = range(metadata.num_row_groups)
             stored = sum(metadata.row_group(group).total_byte_size for group in groups)
             if refused or stored > MAX_BYTES:
-                what = f"the column {refused[0]} holds neither numbers nor texts" if refused else f"{stored:,} bytes"
-                raise InputError(f"{path}: {what}; expected a table of at most {MAX_BYTES:,} bytes.")
+                what = (
+                    f"the column {refused[0]} holds neither numbers nor texts"
+                    if refused
+                    else f"it expands to {stored:,} bytes"
+                )
+                raise InputError(f"{path}: {what}; expected numbers and texts of at most {MAX_BYTES:,} bytes.")
             texts = [field.name for field in schema if _is_text(field.type)]
             stream.seek(0)
             for name, length in _longest_texts(stream, texts).items():
                 if length * metadata.num_rows > MAX_BYTES:
-                    raise InputError(f"{path}: the column {name} holds a text of {length:,} bytes; expected names.")
+                    raise InputError(
+                        f"{path}: the column {name} holds a text of {length:,} bytes; expected short names, because {metadata.num_rows:,} "
+                        f"such texts may need more than {MAX_BYTES:,} bytes."
+                    )
             stream.seek(0)
             return pd.read_parquet(stream)
     except InputError:
@@ -109,7 +118,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _longest_texts(stream: Any, names: list[str]) -> dict[str, int]:
-    """Return the bytes of the longest text in each column. Columns are read as dictionaries, so that repeated texts are read once."""
+    """Return the length in bytes of the longest text in each column. Columns are read as dictionaries: a repeated text is read once."""
     if not names:
         return {}
     table = pq.ParquetFile(stream, read_dictionary=names).read(columns=names)
@@ -123,17 +132,18 @@ def _longest_texts(stream: Any, names: list[str]) -> dict[str, int]:
 
 
 def read_history(path: Path) -> pd.DataFrame:
-    """Read history.csv of a training: numbers, one row per epoch.
+    """Read history.csv of a training, which has one row of numbers per epoch. A value may be empty, except in the column epoch.
 
     Raises:
-        InputError: if the file is missing or damaged, or a value is out of its range; the message names file, line and value.
+        InputError: if the file is missing or damaged, has no rows or no column epoch, or holds a value that is not a number or an epoch
+            below 1.
     """
     try:
         with open_regular(path) as stream:
             text = stream.read(_MAX_CSV_BYTES + 1)
         columns = text.partition(b"\n")[0].count(b",") + 1
         if len(text) > _MAX_CSV_BYTES or columns > _MAX_COLUMNS:
-            raise ValueError(f"{len(text):,} bytes, {columns:,} columns")
+            raise ValueError(f"it has more than {_MAX_CSV_BYTES:,} bytes or more than {_MAX_COLUMNS} columns")
         table = pd.read_csv(BytesIO(text))
         are_numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(np.float64) for name in table}
     except Exception as error:  # any error of a decoder means that the file is wrong
@@ -144,33 +154,36 @@ def read_history(path: Path) -> pd.DataFrame:
         refused = ~(values >= 1) if name == "epoch" else values.isna() & table[name].notna()
         if refused.any():
             row = int(refused.to_numpy().argmax())
-            raise InputError(f"{path}: {name} in line {row + 2} is {table[name].iloc[row]!r}. Train the cell again.")
+            expected = "a number from 1" if name == "epoch" else "a number"
+            raise InputError(
+                f"{path}: {name} in line {row + 2} is {str(table[name].iloc[row])!r}; expected {expected}. Train the cell again."
+            )
         table[name] = values
     return table
 
 
 def read_representations(path: Path) -> dict[str, Any]:
-    """Read representations.npz of a merging group: float arrays (N, C) and texts, by name.
+    """Read representations.npz of a merging group: float arrays (N, C) and single values, such as texts, by name.
 
     Raises:
-        InputError: if the file is damaged or an array holds values that are not finite; the message names file and array.
+        InputError: as `read_arrays`, or if an array with axes does not hold rows of finite floats.
     """
     content: dict[str, Any] = {}
     for name, values in read_arrays(path).items():
         if values.ndim and not (values.ndim == 2 and values.dtype.kind == "f" and np.isfinite(values).all()):
             raise InputError(
-                f"{path}: {name} is {values.dtype} of shape {values.shape}; expected rows of finite numbers."
+                f"{path}: {name} is {values.dtype} of shape {values.shape}; expected a 2D array of finite floats."
             )
         content[name] = values.item() if values.ndim == 0 else values
     return content
 
 
 def read_similarities(path: Path) -> dict[str, dict[str, list[float]]]:
-    """Read similarity.json: the correlation of each test frame with the most similar training frame, by dataset and split.
+    """Read similarity.json: the correlation of each test frame with the most similar training frame, by dataset and split rule.
 
     Raises:
         FileNotFoundError: if the file is missing.
-        InputError: if it is damaged, or a value is not a correlation.
+        InputError: if the file is damaged, a list is empty, or a value is not a correlation.
     """
     content = read_json(path)
     for dataset, splits in content.items():
@@ -178,7 +191,7 @@ def read_similarities(path: Path) -> dict[str, dict[str, list[float]]]:
             are_numbers = isinstance(values, list) and all(type(value) in (int, float) for value in values)
             if not are_numbers or not values or not all(-1.01 <= value <= 1.01 for value in values):
                 raise InputError(
-                    f"{path}: {dataset} {split}: expected a list of correlations from -1 to 1. "
+                    f"{path}: {f'{dataset} {split}'.strip()}: expected a list of correlations from -1 to 1, which is not empty. "
                     "Run snakemake, or: endoarss step draw_leakage."
                 )
     return content

@@ -1,4 +1,4 @@
-"""Reads the saved results of a study. A command passes one `StudyResults` to all reports, so that each file is read once."""
+"""Reads the saved results of a study. A command passes one `StudyResults` to all its reports, so that they share what was read."""
 
 from __future__ import annotations
 
@@ -27,19 +27,22 @@ T = TypeVar("T")
 class StudyResults:
     """The results in the folder of a study, as they were when they were first read.
 
+    Tables compare only some models, which are called *compared cells* here: the trainings whose `select_on` is `training.select_on` of the
+    study (`cells_of`).
+
     Rows of clean images stay in memory: 1 MB per model and dataset in the paper's study. There are a hundred times as many rows under
-    corruption, so only values computed from them stay (see `Reduction`).
+    corruption, so only the values that a `Reduction` computes from them stay.
     """
 
     def __init__(
         self, study: Study, reductions: Mapping[Reduction[Any], Collection[Cell]] = MappingProxyType({})
     ) -> None:
-        """Store which reductions to compute. Files are read when they are needed.
+        """Store the study and the reductions. Files are read when they are needed.
 
         Args:
             study: the study.
             reductions: the reductions that will be needed, each with its models. When the rows of a model under corruption are read, all
-                of its reductions are computed, so that the rows are read once. A reduction that is not named here reads them again.
+                reductions that are listed with the model are computed. For any other reduction the rows are read again.
         """
         self.study = study
         self._reductions = reductions
@@ -50,7 +53,7 @@ class StudyResults:
         """Return the value of a function of these results. It is computed once for the same arguments.
 
         Args:
-            compute: a function of a module, which is called with these results and the arguments.
+            compute: a module-level function. It is called with these results and `args`.
             args: hashable arguments.
         """
         key = (compute, *args)
@@ -60,7 +63,7 @@ class StudyResults:
         return value
 
     def reduced(self, cell: Cell, reduction: Reduction[T]) -> T:
-        """Return the value of a reduction of a model's rows under corruption.
+        """Return the value that a reduction computes from a model's rows under corruption.
 
         Raises:
             InputError: as `robust_rows`.
@@ -74,7 +77,7 @@ class StudyResults:
         return value
 
     def release(self, reduction: Reduction[Any]) -> None:
-        """Remove the values of a reduction from memory, because it is not needed any more."""
+        """Remove the values of a reduction from memory. Call this when they are not needed any more."""
         self._reduced = {key: value for key, value in self._reduced.items() if key[0] != reduction}
 
     @cached_property
@@ -89,21 +92,21 @@ class StudyResults:
 
     @cached_property
     def missing_cells(self) -> Mapping[Cell, str]:
-        """The cells among `missing_models` that tables compare."""
+        """The compared cells without current results, each with the reason."""
         return {cell: self.missing_models[cell] for cell in cells_of(self.study) if cell in self.missing_models}
 
     def gaps(self, cells: Iterable[Cell]) -> dict[Cell, str]:
-        """Return the given cells that have no current results, each with the reason."""
+        """Return the compared cells among `cells` that have no current results, each with the reason."""
         return {cell: self.missing_cells[cell] for cell in cells if cell in self.missing_cells}
 
     @cached_property
     def present_cells(self) -> tuple[Cell, ...]:
-        """The cells that tables compare and that have current results, in the order of the study."""
+        """The compared cells with current results, in the order of the study."""
         return tuple(cell for cell in cells_of(self.study) if cell not in self.missing_cells)
 
     @cached_property
     def missing_robustness(self) -> Mapping[Cell, str]:
-        """The cells among `missing_robust_models` whose robustness tables compare."""
+        """The compared cells whose robustness the study asks for and is missing or stale, each with the reason."""
         missing = self.missing_robust_models
         return {cell: missing[cell] for cell in robustness_cells(self.study) if cell in missing}
 
@@ -112,13 +115,13 @@ class StudyResults:
         """The trained and merged models with current results, in the order of the study.
 
         Raises:
-            InputError: if no cell has current results.
+            InputError: if no compared cell has current results.
         """
         missing = self.missing_cells
         if len(missing) == len(cells_of(self.study)):
             cell, reason = next(iter(missing.items()))
             raise InputError(
-                f"study {self.study.name!r}: none of its {len(missing)} cells has results; {cell.id}: {reason}."
+                f"study {self.study.name!r}: none of its {len(missing)} cells has results; {cell.id}: {reason}. Run snakemake."
             )
         return tuple(cell for cell in models_of(self.study) if cell not in self.missing_models)
 
@@ -143,7 +146,7 @@ class StudyResults:
         return self.once(_clean_rows, cell, dataset)
 
     def reference_rows(self, dataset: str) -> Mapping[str, pd.DataFrame]:
-        """Return the saved rows of each reference on a dataset, by the name of the reference.
+        """Return the saved rows of each reference prediction on a dataset, by its name.
 
         Raises:
             InputError: as `pipeline.results.rows.reference_rows`.
@@ -161,12 +164,12 @@ class StudyResults:
 
     @cached_property
     def compared_table(self) -> pd.DataFrame:
-        """The rows of `table` that tables compare, which belong to the study's cells and to references."""
+        """The rows of `table` that belong to compared cells or to reference predictions."""
         return comparable_rows(self.table, self.study.training.select_on)
 
 
 Reduction = Callable[[StudyResults, Cell, pd.DataFrame], T]
-"""A module-level function that computes a value from the results, a model and the model's rows under corruption."""
+"""A module-level function (results, model, rows) that returns a value. The rows are those of the model under corruption."""
 
 
 def _frames(results: StudyResults, dataset: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from pipeline.study.cells import cells_of, merging_groups, merging_of, schedule_
 from pipeline.study.conditions import conditions_of, training_corruptions
 from pipeline.study.datasets import build_of, kind_name, labels_of, recipe_of, split_rule
 from pipeline.study.labels import model_labels
-from pipeline.study.models import Backbone, CellBlock, Study
+from pipeline.study.models import Backbone, CellBlock, ModelPattern, Study
 from pipeline.study.robust_models import robustness_baseline
 from pipeline.study.variants import (
     architecture_kind,
@@ -32,7 +32,7 @@ from pipeline.study.variants import (
 )
 from reports.names import REFERENCE_BACKBONE
 
-# The keys of `plain` that name folders must be one of these sets.
+# The keys of `plain` that name folders and the CSV must form one of these sets.
 _FOLDER_KEYS = ({"root"}, {"images", "masks"}, {"images", "masks", "labels"})
 
 
@@ -40,7 +40,7 @@ def check_study(study: Study) -> None:
     """Raise an error if a study has unknown names, or values that cannot be combined.
 
     Raises:
-        InputError: if a name or value is wrong; the message has the key, the value, and what is allowed.
+        InputError: if a name or value is not allowed; the message says which key is wrong, and what is allowed.
         SettingsError: if a component is not registered, or does not accept its settings.
     """
     for dataset in study.datasets:
@@ -48,7 +48,8 @@ def check_study(study: Study) -> None:
     folders = [source for source in WHERE_TO_ASK if getattr(study.raw, source) is not None]
     if study.synthetic and folders:
         raise InputError(
-            f"raw: generate and {', '.join(sorted(folders))} exclude each other; a study uses either generated or real data."
+            f"raw: generate and {', '.join(sorted(folders))} exclude each other; a study uses either generated or real data. "
+            "Remove generate, or the raw trees."
         )
     _check_components(study)
     for key in study.training.schedules:
@@ -100,13 +101,13 @@ def _check_dataset(study: Study, dataset: str) -> None:
             )
         if settings.kind in GENERALISATION and settings.kind != dataset:
             raise InputError(
-                f"{key}.kind: {settings.kind!r} is for evaluation only, and its dataset must have the same name."
+                f"{key}.kind: {settings.kind!r} is for evaluation only; a dataset of this kind must have the name {settings.kind}."
             )
     if settings.plain and set(settings.plain.as_dict()) & set(PLAIN_KEYS) not in _FOLDER_KEYS:
         raise InputError(
-            f"{key}.plain: expected the folders of the frames: either root, or images and masks, with labels or without."
+            f"{key}.plain: expected the folders of the frames: either root alone, or images and masks. Only the latter may have labels."
         )
-    labels_of(study, dataset)  # raises if `plain.values` is wrong
+    labels_of(study, dataset)  # raises an error if `values` or `ignore` of `plain` is wrong
     if settings.split:
         _check_known(
             f"{key}.split",
@@ -116,8 +117,8 @@ def _check_dataset(study: Study, dataset: str) -> None:
     for source in recipe_of(study, dataset).sources if not study.synthetic else ():
         if source != PLAIN and getattr(study.raw, source) is None:
             raise InputError(
-                f"raw: the dataset {dataset} is built from {source}, which is missing. Add the folder of the raw tree; the data is "
-                f"available from {WHERE_TO_ASK[source]}."
+                f"raw.{source}: missing; the dataset {dataset} is built from this raw tree. Add its folder; the data is available from "
+                f"{WHERE_TO_ASK[source]}."
             )
     if study.synthetic and settings.plain:
         raise InputError(
@@ -125,7 +126,7 @@ def _check_dataset(study: Study, dataset: str) -> None:
         )
     rule = split_rule(study, dataset)
     if rule == BY_SEQUENCE and not build_of(study, dataset).test:
-        raise InputError(f"{key}.test: missing; split: by_sequence needs the names of the test sequences.")
+        raise InputError(f"{key}.test: missing; split: by_sequence needs a list of test sequences. Add it.")
     if settings.test and rule != BY_SEQUENCE:
         raise InputError(
             f"{key}.test: only a dataset with split: by_sequence uses this key. Remove it, or change the split."
@@ -133,7 +134,7 @@ def _check_dataset(study: Study, dataset: str) -> None:
 
 
 def _check_components(study: Study) -> None:
-    """Check that backbones, architectures, weightings and mergers are registered, and that their settings have the right types."""
+    """Check the kinds, settings and labels of backbones, architectures and weightings, and the settings of mergers."""
     for name, backbone in study.backbones.items():
         _check_kind("backbones", BACKBONES, name, backbone.kind)
         _check_backbone(study, name, backbone)
@@ -145,9 +146,7 @@ def _check_components(study: Study) -> None:
             _check_kind(key, registry, name, variant.kind)
             kind = variant.kind or name
             if name != kind and kind in (MERGED, *SINGLE_TASKS):
-                raise InputError(
-                    f"{key}.{name}.kind: {kind!r} has no settings, so it cannot have variants; use {kind} itself."
-                )
+                raise InputError(f"{key}.{name}.kind: {kind!r} cannot have variants. Remove {key}.{name}.")
             reserved = {"kind", "label"} & registry.settings(kind).keys()
             if reserved:
                 raise InputError(
@@ -158,16 +157,18 @@ def _check_components(study: Study) -> None:
     for name, values in study.mergers.items():
         check_settings("mergers", name, values)
     labels = model_labels(study)
-    for key, known in (
-        ("backbones", labels.backbones),
-        ("architectures", labels.architectures),
-        ("weightings", labels.weightings),
+    for key, named, known in (
+        ("backbones", study.backbones, labels.backbones),
+        ("architectures", study.architectures, labels.architectures),
+        ("weightings", study.weightings, labels.weightings),
     ):
-        shown_labels = list(known.values())
-        for name, label in known.items():
-            if shown_labels.count(label) > 1 or label == REFERENCE_BACKBONE:
+        for name in named:
+            label = known[name]
+            others = [other for other in known if known[other] == label and other != name]
+            if others or label == REFERENCE_BACKBONE:
+                owner = f"{others[0]} has it too" if others else "it is reserved"
                 raise InputError(
-                    f"{key}.{name}: the label {label!r} is reserved, or another variant has it too. Tables show labels; choose another."
+                    f"{key}.{name}: the label {label!r} cannot be used, because {owner}. Tables show labels; choose another label."
                 )
 
 
@@ -242,7 +243,7 @@ def _choose_variant(key: str, registry: Registry, variants: Iterable[str], name:
 
 
 def _check_warmup(study: Study, weighting: str, epochs: int, where: str) -> None:
-    """Check that epochs remain after the warm-up of a weighting and the one epoch after it that records reference losses."""
+    """Check that epochs remain after the warm-up epochs of a weighting and one more epoch, which records the reference losses."""
     settings = {**WEIGHTINGS.settings(weighting_kind(study, weighting)), **weighting_settings(study, weighting)}
     warmup = settings.get("warmup_epochs")
     if warmup is not None and epochs <= warmup + 1:
@@ -257,7 +258,7 @@ def _check_combinations(study: Study, key: str, block: CellBlock) -> None:
     for architecture, weighting in product(block.architectures, block.weightings):
         if architecture.startswith("single_") and weighting != "equal":
             raise InputError(
-                f"{key}.weightings: {weighting!r} with {architecture}. A single task has no losses to weigh; use equal."
+                f"{key}.weightings: {weighting!r} with {architecture}. A single-task model has only one loss, so use equal."
             )
     for dataset, architecture in product(block.datasets, block.architectures):
         if not labels_of(study, dataset).activities and architecture != "single_segmentation":
@@ -269,8 +270,8 @@ def _check_combinations(study: Study, key: str, block: CellBlock) -> None:
         tesla = architecture_kind(study, architecture) == "tesla"
         if random_vit and tesla:
             raise InputError(
-                f"{key}.architectures: {architecture} on {backbone}, which has weights: none. Such a ViT is trained in full and has no "
-                "adapters. Choose weights: hub or weights: {file: ...}."
+                f"{key}.architectures: {architecture} needs adapters, but {backbone} is a ViT with weights: none, which is trained in full "
+                "and has none. Choose weights: hub or weights: {file: ...}."
             )
         if architecture_kind(study, architecture) == "task_adapters" and not has_sma(study, backbone):
             raise InputError(
@@ -288,7 +289,7 @@ def _check_training_corruptions(study: Study) -> None:
     without_effect = [key for key in ("severities", "probability") if getattr(augmentation, key) is not None]
     if training_corruptions(study) is None and without_effect:
         raise InputError(
-            f"training.augmentation.{without_effect[0]}: needs the key corruptions. Add, for example, corruptions: [noise, blur]."
+            f"training.augmentation.{without_effect[0]}: has no effect without corruptions. Add, e.g., corruptions: [noise, blur]."
         )
 
 
@@ -303,15 +304,25 @@ def _check_robustness(study: Study) -> None:
                 f"robustness.cells.{index}.{key}", value, dict.fromkeys(getattr(cell, key) for cell in cells_of(study))
             )
         if not any(map(pattern.fits, cells_of(study))):
-            names = ", ".join(f"{name} {value}" for name, value in pattern.as_dict().items())
-            raise InputError(f"robustness.cells.{index}: no cell has all of {names}; `endoarss list` shows all cells.")
+            some = ", ".join(cell.id for cell in cells_of(study)[:3])
+            raise InputError(
+                f"robustness.cells.{index}: no cell has all of {_in_words(pattern)}. The first cells of the study are {some}."
+            )
     if robustness.baseline and not robustness.baseline.as_dict():
         raise InputError("robustness.baseline: empty; expected one or more of backbone, architecture and weighting.")
     for key, value in robustness.baseline.as_dict().items() if robustness.baseline else ():
         robust = [cell for cell in cells_of(study) if any(pattern.fits(cell) for pattern in robustness.cells)]
         _check_known(f"robustness.baseline.{key}", value, dict.fromkeys(getattr(cell, key) for cell in robust))
     if robustness.baseline and not any(robustness_baseline(study, dataset) for dataset in study.datasets):
-        raise InputError(f"robustness.baseline: none of robustness.cells matches {robustness.baseline.as_dict()}.")
+        raise InputError(
+            f"robustness.baseline: no evaluated cell has all of {_in_words(robustness.baseline)}; expected a cell that matches a pattern "
+            f"of robustness.cells and has lora.rank, {study.lora.rank}."
+        )
+
+
+def _in_words(pattern: ModelPattern) -> str:
+    """Return the names in a pattern, such as "backbone resnet, weighting equal"."""
+    return ", ".join(f"{key} {value}" for key, value in pattern.as_dict().items())
 
 
 def _check_merging(study: Study) -> None:
@@ -320,7 +331,7 @@ def _check_merging(study: Study) -> None:
     groups = merging_groups(study)
     if not groups:
         raise InputError(
-            f"merging: no dataset and backbone has both {' and '.join(SINGLE_TASKS)} with select_on: val. Add to cells, e.g. "
+            f"merging: no dataset, backbone, rank and seed has both {' and '.join(SINGLE_TASKS)} with select_on: val. Add to cells, e.g. "
             "{datasets: [mtlesd], backbones: [dinov2], architectures: [single_activity, single_segmentation], weightings: [equal], "
             "select_on: val}."
         )
@@ -328,16 +339,15 @@ def _check_merging(study: Study) -> None:
         name = group.singles[0].backbone
         sma = has_sma(study, name)
         if not is_vit(study, name) or study.backbones[name].weights == "none" or sma:
-            reason = "has SMA, whose initial values differ between the models" if sma else "is trained in full"
+            reason = "has SMA, which has no pretrained weights that the models share" if sma else "is trained in full"
             raise InputError(
                 f"merging: {' and '.join(cell.id for cell in group.singles)}: the backbone {name} {reason}; expected a ViT with "
-                "pretrained weights of which only adapters are trained, e.g. dinov2."
+                "pretrained weights and without SMA, of which only adapters are trained, e.g. dinov2."
             )
         backbone = study.backbones[name]
         width = backbone.arguments.get("embed_dim")
-        if (
-            isinstance(width, int) and backbone.token_map == "spatial"
-        ):  # other widths are known only when the models are loaded
+        # Other widths are known only when the models are loaded.
+        if isinstance(width, int) and backbone.token_map == "spatial":
             for rank, key in merging_of(study).surgery.keys_of_ranks.items():
                 if rank > width:
                     raise InputError(

@@ -21,14 +21,13 @@ def has_sma(study: Study, name: str) -> bool:
 
 
 def patch_of(backbone: Backbone) -> int | None:
-    """Return the patch size in the name of a timm ViT; None for other models."""
-    # A Swin transformer has patches in its name too, but its tokens are larger.
+    """Return the patch size in the name of a timm ViT, or None. The name of a Swin transformer, which has a window, gives None."""
     match = re.search(r"patch(\d+)(?!.*window)", backbone.model)
     return int(match[1]) if match else None
 
 
 def is_vit(study: Study, name: str) -> bool:
-    """Return whether a backbone is a vision transformer, which is frozen if it has pretrained weights."""
+    """Return whether a backbone is a vision transformer, by its kind or by the name of its model."""
     return (
         backbone_kind(study, name) in ("dinov2", "endoarss", "timm_vit") or patch_of(study.backbones[name]) is not None
     )

@@ -391,7 +391,7 @@ def test_names_that_would_be_the_same_are_refused(tree: Path, run: Run, capsys: 
 def test_what_the_list_names_must_be_there(tree: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     (tree / "list.txt").write_text("a\nv9/x\n")
     assert run("--only", str(tree / "list.txt")) == 1
-    assert "it lists v9/x; expected images below" in capsys.readouterr().err
+    assert "it lists v9/x; expected ids or relative paths of images below" in capsys.readouterr().err
 
 
 def test_masks_of_other_pictures_are_refused(tree: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -182,7 +182,8 @@ def test_a_study_names_the_folders_of_its_frames(
     study = study_of(minimal, own)
     study["datasets"]["mine"]["plain"] = {**OWN, **dict.fromkeys(places, "somewhere")}
     with pytest.raises(
-        InputError, match=r"datasets\.mine\.plain: expected the folders of the frames: either root, or images and masks"
+        InputError,
+        match=r"datasets\.mine\.plain: expected the folders of the frames: either root alone, or images and masks",
     ):
         make_study(study)
 

@@ -106,7 +106,12 @@ RANDOM_VIT = {**VIT, "weights": "none"}
 @pytest.mark.parametrize(
     ("backbone", "given", "block", "message"),
     [
-        ("dinov2", RANDOM_VIT, {"architectures": ["tesla"]}, "tesla on dinov2, which has weights: none"),
+        (
+            "dinov2",
+            RANDOM_VIT,
+            {"architectures": ["tesla"]},
+            "tesla needs adapters, but dinov2 is a ViT with weights: none",
+        ),
         (
             "resnet",
             {**RANDOM_VIT, "model": "resnet18"},
@@ -148,7 +153,7 @@ RANDOM_VIT = {**VIT, "weights": "none"}
             "dinov2",
             RANDOM_VIT,
             {"architectures": ["single_activity"], "weightings": ["moco"]},
-            "'moco' with single_activity. A single task has no losses to weigh",
+            "'moco' with single_activity. A single-task model has only one loss",
         ),
     ],
 )
@@ -241,7 +246,7 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
         ),
         (
             {"raw": {}},
-            "raw: the dataset mtlesd is built from esd, which is missing.*the data is available from the authors",
+            "raw.esd: missing; the dataset mtlesd is built from this raw tree.*the data is available from the authors",
         ),
         (
             {"robustness": {"cells": [{}], "severities": [6]}},
@@ -268,11 +273,11 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
         ({"input_size": 100, "backbones": {**RESNET, "dinov2": VIT}}, "input_size: 100; .* needs a multiple of 14"),
         (
             {"backbones": {**RESNET, "dinov2": {**VIT, "label": "R"}}},
-            "backbones.resnet: the label 'R' is reserved, or another variant has it too",
+            "backbones.resnet: the label 'R' cannot be used, because dinov2 has it too",
         ),
         (
             {"backbones": {"resnet": {**RESNET["resnet"], "label": "reference"}}},
-            "the label 'reference' is reserved, or another variant has it too",
+            "backbones.resnet: the label 'reference' cannot be used, because it is reserved",
         ),
         (
             {"pretraining": {"name": "p", "backbone": "resnet", "scenes": 16, "epochs": 1}},

@@ -192,11 +192,11 @@ def test_the_list_says_kinds_sources_and_variants(study: Study) -> None:
         ),
         (
             {"architectures": {"one": {"kind": "single_activity"}}},
-            "architectures.one.kind: 'single_activity' has no settings",
+            "architectures.one.kind: 'single_activity' cannot have variants",
         ),
         (
             {"weightings": {"mine": {"kind": "db_mtl", "label": "DB-MTL"}}},
-            "weightings.db_mtl: the label 'DB-MTL' is reserved, or another variant has it too",
+            "weightings.mine: the label 'DB-MTL' cannot be used, because db_mtl has it too",
         ),
         (
             {"backbones": {"mine": {"label": "R", "model": "resnet26", "weights": "none"}}},

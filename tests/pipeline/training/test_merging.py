@@ -429,7 +429,7 @@ def test_seeds_are_the_same_for_all_that_is_compared(study: Study) -> None:
     assert shown_groups([first, second], both) == [first]
     assert shown_groups([first, second], both | {first.singles[0]: "failed"}) == [second]
     assert shown_groups([first, second], dict.fromkeys((*first.merged, *second.singles), "failed")) == []
-    assert "TIES on MTLESD (seed 1)" in merging_gaps(StudyResults(two))
+    assert "V TIES on MTLESD (seed 1)" in merging_gaps(StudyResults(two))
 
 
 def test_representations_are_computed_once_a_model(copy: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -483,7 +483,11 @@ def test_reports_name_what_is_not_merged(copy: Study, capsys: Any, monkeypatch: 
     table = pd.read_csv(results_folder(copy) / "tables/merging.csv")
     assert not table["Model"].str.contains("TIES").any()
     words = (results_folder(copy) / "tables/merging.tex").read_text()
-    assert "TIES on MTLESD, TIES + Surgery 2 on MTLESD, TIES + Surgery 8 on MTLESD: not merged yet." in words
+    names = (
+        f"V TIES{surgery} on MTLESD, epoch chosen on validation frames"
+        for surgery in ("", " + Surgery 2", " + Surgery 8")
+    )
+    assert f"{', '.join(names)}: not merged yet." in words
     for cell in merged_cells(copy):
         shutil.rmtree(results_folder(copy) / "cells" / cell.id, ignore_errors=True)
     assert run("step", "collect_results") == 0 and run("step", "make_tables") == 0
@@ -662,7 +666,10 @@ def test_merging_is_refused_where_nothing_can_be_merged(
             make_study({**given, **changes})
 
     main_cells = given["cells"][0]
-    refused("merging: no dataset and backbone has both single_activity and single_segmentation", cells=[main_cells])
+    refused(
+        "merging: no dataset, backbone, rank and seed has both single_activity and single_segmentation",
+        cells=[main_cells],
+    )
     resnet = cells("single_activity", "single_segmentation", backbones=["resnet"])
     refused("the backbone resnet is trained in full", cells=[main_cells, resnet])
     sma = {**given["backbones"]["dinov2"], "label": "E", "sma_width": 2}
