@@ -19,6 +19,7 @@ from torch.func import functional_call
 
 from endoarss.models import MultiTaskModel
 from endoarss.weightings.base import GradientWeighting, LossWeighting, Weighting
+from endoarss.weightings.returned import check_factors, check_loss, check_update
 
 # A function of a model's outputs that returns the losses of its T tasks as separate scalars. They are not stacked, because the backward
 # pass of one entry of a stacked tensor also runs, with zeros, through the heads of the other tasks. (A compiled model does this in any
@@ -115,14 +116,17 @@ def backward(
 
     Returns:
         Losses, weights and inner products.
+
+    Raises:
+        ReturnedValueError: if a method of the weighting returns a value of the wrong type or shape.
     """
     if isinstance(weighting, GradientWeighting):
         gradients = gradients_by_task(model, trained, images, losses_of)
-        update, weights = weighting.combine(gradients.shared, gradients.losses)
+        update, weights = check_update(weighting.combine(gradients.shared, gradients.losses), gradients.shared)
         trained.set_shared(update)
         scales = weighting.owned_scales(gradients.losses)
         if scales is not None:
-            trained.scale_owned(scales)
+            trained.scale_owned(check_factors("owned_scales", scales, len(model.tasks)))
         return Step(gradients.losses, weights, gradients.shared @ gradients.shared.T)
     assert isinstance(weighting, LossWeighting), "a weighting is a LossWeighting or a GradientWeighting"
     losses = losses_of(model(images))
@@ -132,7 +136,7 @@ def backward(
         rows = torch.stack([_flat(task_gradients, trained.shared) for task_gradients in by_task])
         gram = rows @ rows.T
     stacked = torch.stack(list(losses))
-    loss, weights = weighting.combine(stacked)
+    loss, weights = check_loss(weighting.combine(stacked), len(model.tasks))
     loss.backward()
     return Step(stacked.detach(), weights.detach(), gram)
 

@@ -25,6 +25,7 @@ from endoarss.registry import WEIGHTINGS, check_settings
 from endoarss.resume import ResumeFolder, TrainingState
 from endoarss.settings import ACTIVITY
 from endoarss.weightings.base import GradientWeighting, LossWeighting, Weighting
+from endoarss.weightings.returned import ReturnedValueError
 from endoarss.weightings.trained_parameters import check_all_trained, check_gradients_set
 
 History = list[dict[str, float]]
@@ -271,7 +272,7 @@ class _Run:
 
         Raises:
             TrainingError: if a loss is not finite, or a parameter is not finite at the end of the epoch.
-            SettingsError: if the weighting has tensors with `requires_grad` that nothing trains.
+            SettingsError: if the weighting returns a wrong value, or has tensors with `requires_grad` that nothing trains.
         """
         epoch = self.steps(number, where)
         check_gradients_set(self.settings.weighting, self.weighting_parameters)
@@ -318,7 +319,10 @@ class _Run:
             return [losses[t] + penalties[t] if t in penalties else losses[t] for t in self.model.tasks]
 
         self.optimizer.zero_grad(set_to_none=True)
-        step = backward(self.model, self.trained, self.weighting, images, losses_of, measure=first)
+        try:
+            step = backward(self.model, self.trained, self.weighting, images, losses_of, measure=first)
+        except ReturnedValueError as error:
+            raise SettingsError(f"weighting {self.settings.weighting!r}: {error}") from None
         epoch.add(step, len(images))
         self.optimizer.step()
         if self.weighting.losses_after_step:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.status.estimate import disk_of
+from pipeline.status.estimate import disk_of, timed_models
 from pipeline.study.cells import trainings_of
 from pipeline.study.loading import load_study
 
@@ -65,4 +65,5 @@ def test_the_page_on_one_gpu_counts_the_trainings_and_the_disk_of_its_studies() 
         built, arrays = np.sum([disk_of(study, dataset) for dataset in study.datasets], axis=0) / 1e9
         assert f"| `{name}` | {built:.1f} GB | {arrays:.1f} GB |" in text
     trainings = len(trainings_of(study))
+    assert f"({len(timed_models(study))} for `paper`)" in text
     assert f"({trainings} trainings)" in text and f"{trainings // len(study.seeds)} trainings per seed" in text

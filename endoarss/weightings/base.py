@@ -15,6 +15,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from endoarss.weightings.returned import check_factors
+
 
 class Weighting:
     """The base class of both kinds; new weightings are subclasses of `LossWeighting` or `GradientWeighting`.
@@ -131,7 +133,7 @@ class GramWeighting(GradientWeighting):
     def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weighted sum of the gradients, and the weights. The sum is NaN where a gradient is NaN, even if its weight is 0."""
         gram = torch.nan_to_num(gradients @ gradients.T, 0.0, 0.0, 0.0).double()
-        weights = self.weights(gram).to(gradients)
+        weights = check_factors("weights", self.weights(gram), len(gradients)).to(gradients)
         return weights @ gradients, weights
 
 

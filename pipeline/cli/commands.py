@@ -32,7 +32,7 @@ def command(
     makes: str | None = None,
     of_study: bool = True,
 ) -> Command:
-    """Make a command that calls a function and prints what it returns (a text, a path, or a list of them).
+    """Make a command that calls a function and prints what it returns: a text, a path, or a list or an iterator of them.
 
     Args:
         name: the command.
@@ -53,9 +53,9 @@ def command(
         ):
             function: Any = resolve_name(f"pipeline.{calls}")
             returned = function(**values) if is_stale else _CURRENT
-        for line in returned if isinstance(returned, list) else [returned]:
+        for line in returned if isinstance(returned, list | Iterator) else [returned]:
             if line and isinstance(line, (str, Path)):
-                print(line)
+                print(line, flush=True)
 
     all_options: list[Option] = [*([_STUDY] if of_study else []), *options, *([_IF_STALE] if makes else [])]
     for option in reversed(all_options):

@@ -26,7 +26,7 @@ COMMANDS = [
         "status --study studies/paper.yaml --all",
         click.option("--all", "every", is_flag=True, help="Print a line for each cell."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-        click.option("--estimate", is_flag=True, help="Time each model on this machine, and estimate disk space and hours.")),
+        click.option("--estimate", is_flag=True, help="Estimate disk space, then time each model on this machine (minutes on a CPU).")),
     command(
         "report", "reporting.make_report:make_report", "Write tables, figures, page and paper from the existing results.",
         "report --study studies/demo.yaml",

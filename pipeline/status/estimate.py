@@ -1,61 +1,61 @@
-"""Estimate the cost of a study: disk space of each dataset, and hours of each cell, timed on this machine."""
+"""Estimate the cost of a study: disk space of datasets and checkpoints, and the time of each cell, measured on this machine."""
 
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 
-from endoarss.backbones.timm_model import bare_timm_model
-from endoarss.checkpoints import save_checkpoint
+from endoarss.checkpoints import frozen_names, without_weights
 from endoarss.data import LabelledImages
 from endoarss.devices import choose_device
 from endoarss.models import build_model
 from endoarss.prediction import predict
 from endoarss.registry import WEIGHTINGS
-from endoarss.saving import save_tensors
 from endoarss.training import seed_everything, train
 from pipeline.datasets.card import read_card
+from pipeline.datasets.load import Split
+from pipeline.evaluation.corrupted_batches import corrupted_batches
+from pipeline.io.processes import processes
 from pipeline.labels.splits import TEST, TRAIN
 from pipeline.study.cell import Cell
 from pipeline.study.cells import schedule_of, trainings_of
 from pipeline.study.conditions import conditions_of
 from pipeline.study.datasets import kind_name, kind_of, labels_of
 from pipeline.study.folders import dataset_folder
-from pipeline.study.models import Study, WeightsFile
-from pipeline.study.robust_models import robust_models
+from pipeline.study.models import Study
+from pipeline.study.robust_models import keeps_corrupted, robust_models
 from pipeline.training.model_settings import model_settings, training_settings
 
 # A built frame with its mask: five real EndoVis 2017 frames, cropped to 1280x1024 pixels, take 1.29 to 1.40 MB.
 _BYTES_PER_PIXEL = 1.07
 _PIXELS_PER_FRAME = 1280 * 1024
-_TIMED_STEPS = 3  # training steps whose median counts
+_TIMED_STEPS = {
+    "cuda": 3,
+    "cpu": 1,
+}  # training steps whose median counts; a CPU needs seconds for a step, and steps differ little
 _CPU_BATCH = 2  # images per batch; on a CPU the time per image hardly depends on this number
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Estimated cost of a cell: hours of training and of the robustness evaluation, and bytes of its checkpoint."""
+    """Estimated cost of a cell: seconds of its training, and of its robustness evaluation (0 if it has none)."""
 
     cell: Cell
-    training_hours: float
-    robustness_hours: float
-    checkpoint_bytes: int
+    training: float
+    robustness: float
 
 
 @dataclass(frozen=True)
 class _Speed:
-    """Seconds per image in training and in prediction, and bytes of the checkpoint."""
+    """Seconds per image in training and in prediction; 0 for prediction if it was not timed."""
 
     training: float
     prediction: float
-    checkpoint_bytes: int
 
 
 def frames_of(study: Study, dataset: str) -> dict[str, int]:
@@ -83,49 +83,58 @@ def disk_of(study: Study, dataset: str) -> tuple[int, int]:
     return built, frames * size * size * 4
 
 
-def cost_of_cells(study: Study) -> Iterator[Cost]:
-    """Yield the cost of each training.
-
-    Each combination of backbone, architecture and weighting runs a few steps on this machine, with random weights and images. The hours
-    are the seconds per image times the number of frames and the number of epochs or conditions.
-    """
-    speeds: dict[tuple[str, str, str], _Speed] = {}
-    robust = set(robust_models(study))
-    conditions = conditions_of(study)
-    conditions_per_image = len(conditions.corruptions) * len(conditions.severities)
+def checkpoint_bytes_of(study: Study) -> int:
+    """Return the bytes of the checkpoints of all trainings, computed from the shapes of the saved tensors."""
+    sizes: dict[tuple[str, str, int], int] = {}
+    total = 0
     for cell in trainings_of(study):
-        key = cell.backbone, cell.architecture, cell.weighting
-        if key not in speeds:
-            speeds[key] = _time_model(study, cell)
-        frames, epochs = frames_of(study, cell.dataset), schedule_of(study, cell).epochs
-        trained_images = frames.get(TRAIN, 0) * epochs
-        predicted_images = frames.get(TEST, 0) * conditions_per_image * (cell in robust)
-        speed = speeds[key]
-        training_hours = trained_images * speed.training / 3600
-        robustness_hours = predicted_images * speed.prediction / 3600
-        yield Cost(cell, training_hours, robustness_hours, speed.checkpoint_bytes)
+        key = cell.backbone, cell.architecture, cell.rank
+        if key not in sizes:
+            with torch.device("meta"):
+                model = build_model(without_weights(model_settings(study, cell)))
+            frozen = frozen_names(model)
+            sizes[key] = sum(tensor.nbytes for name, tensor in model.state_dict().items() if name not in frozen)
+        total += sizes[key]
+    return total
 
 
-def _with_random_weights(study: Study, cell: Cell, folder: Path) -> Study:
-    """Return the study with a file of random weights instead of pretrained ones, so that nothing is downloaded for a timing."""
-    backbone = study.backbones[cell.backbone]
-    if backbone.weights == "none":
-        return study
-    path = folder / "random.safetensors"
-    size = backbone.network_size or study.input_size
-    arguments: dict[str, Any] = {"img_size": size} if "vit" in backbone.model else {}
-    plain = bare_timm_model(backbone.model.split(".")[0], backbone.arguments, **arguments)
-    save_tensors({name: tensor.contiguous() for name, tensor in plain.state_dict().items()}, path)
-    changed = backbone.model_copy(update={"weights": WeightsFile(file=str(path))})
-    return study.model_copy(update={"backbones": {**study.backbones, cell.backbone: changed}})
+def timed_models(study: Study) -> dict[str, list[Cell]]:
+    """Return the models to time, each combination of backbone, architecture and weighting once, with the trainings of each.
+
+    Trainings on datasets with an unknown number of frames are left out.
+    """
+    models: dict[str, list[Cell]] = {}
+    for cell in trainings_of(study):
+        if frames_of(study, cell.dataset).get(TRAIN, 0):
+            models.setdefault(f"{cell.backbone} {cell.architecture} {cell.weighting}", []).append(cell)
+    return models
 
 
-def _time_model(study: Study, cell: Cell) -> _Speed:
+def cost_of_cells(study: Study) -> Iterator[Cost]:
+    """Yield the cost of each training in `timed_models`, as soon as its model is timed.
+
+    Each model runs a few steps on this machine, with random weights and images. The cost is the seconds per image times the number of
+    frames and the number of epochs or conditions. A robustness evaluation includes the time of corrupting its images in one process,
+    unless the study stores corrupted images.
+    """
+    models, robust, conditions = timed_models(study), set(robust_models(study)), conditions_of(study)
+    count = len(conditions.corruptions) * len(conditions.severities)
+    corrupts = not keeps_corrupted(study) and any(not robust.isdisjoint(cells) for cells in models.values())
+    corrupting = _seconds_of_corrupting(study) if corrupts else 0.0
+    for number, (name, cells) in enumerate(models.items(), 1):
+        label = f"timing model {number} of {len(models)}: {name}"
+        speed = _time_model(study, cells[0], label, predicts=not robust.isdisjoint(cells))
+        for cell in cells:
+            frames, epochs = frames_of(study, cell.dataset), schedule_of(study, cell).epochs
+            robustness = frames.get(TEST, 0) * (count * speed.prediction + corrupting) * (cell in robust)
+            yield Cost(cell, frames[TRAIN] * epochs * speed.training, robustness)
+
+
+def _time_model(study: Study, cell: Cell, label: str, predicts: bool) -> _Speed:
     device, size = choose_device(), study.input_size
     labels = labels_of(study, cell.dataset)
     seed_everything(0)
-    with tempfile.TemporaryDirectory() as folder:
-        model = build_model(model_settings(_with_random_weights(study, cell, Path(folder)), cell))
+    model = build_model(without_weights(model_settings(study, cell)))  # downloads nothing
     batch = study.training.batch_size if device.type == "cuda" else _CPU_BATCH
     random = np.random.default_rng(0)
     data = LabelledImages(
@@ -138,18 +147,30 @@ def _time_model(study: Study, cell: Cell) -> _Speed:
     if "warmup_epochs" in WEIGHTINGS.settings(real_schedule.weighting):
         settings |= {"warmup_epochs": 0}
     # The first step is slower than the others, because memory is allocated and kernels are chosen.
-    schedule = replace(
-        real_schedule, epochs=1 + _TIMED_STEPS, learning_rate=1e-6, batch_size=batch, weighting_settings=settings
-    )
-    history = train(model, data, schedule, device, f"time {cell.backbone} {cell.architecture} {cell.weighting}")
+    epochs = 1 + _TIMED_STEPS[device.type]
+    schedule = replace(real_schedule, epochs=epochs, learning_rate=1e-6, batch_size=batch, weighting_settings=settings)
+    history = train(model, data, schedule, device, label)
+    training = statistics.median(row["seconds"] for row in history[1:]) / batch
+    if not predicts:
+        return _Speed(training, 0.0)
     model.precision = "float32"  # the precision of robustness evaluations
     predict(model, data.images, device)
     started = time.perf_counter()
     predict(model, data.images, device)
-    prediction = (time.perf_counter() - started) / batch
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.safetensors"
-        save_checkpoint(model, path, {})
-        checkpoint_bytes = path.stat().st_size
-    training = statistics.median(row["seconds"] for row in history[1:]) / batch
-    return _Speed(training, prediction, checkpoint_bytes)
+    return _Speed(training, (time.perf_counter() - started) / batch)
+
+
+def _seconds_of_corrupting(study: Study) -> float:
+    """Return the seconds that one process needs to corrupt one image under all conditions."""
+    conditions, size = conditions_of(study), study.input_size
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (1, size, size, 3), np.uint8)
+    split = Split(["frame"], ["sequence"], image, np.zeros((1, size, size), np.uint8), None)
+    seconds = 0.0
+    for _ in range(2):  # the first time, code is compiled
+        started = time.perf_counter()
+        with processes(0) as pool:
+            for _batch in corrupted_batches(split, conditions, conditions.corruptions, pool, 0):
+                pass
+        seconds = time.perf_counter() - started
+    return seconds

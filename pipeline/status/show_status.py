@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from pipeline.results.paths import results_file
 from pipeline.results.provenance import software
 from pipeline.status import progress
 from pipeline.status.timing import Timings, duration, timings_of
+from pipeline.study.cells import trainings_of
 from pipeline.study.folders import dataset_folder, results_folder
 from pipeline.study.models import Study
+from pipeline.study.robust_models import keeps_corrupted
 
 _LISTED_AT_MOST = 20  # failed and stopped cells that have a line each without --all
 _CHECKPOINT = ".safetensors"  # the suffix of checkpoints
@@ -86,19 +89,22 @@ def status_of(study: Study) -> Status:
     )
 
 
-def show_status_of(study: Study, every: bool, as_json: bool, estimate: bool) -> str:
-    """Return the status of a study in words, or as JSON.
+def show_status_of(study: Study, every: bool, as_json: bool, estimate: bool) -> Iterator[str]:
+    """Yield the status of a study in words, or as JSON.
 
     Args:
         study: the study.
         every: whether each cell has a line.
-        as_json: whether to return JSON, which has no estimate.
-        estimate: whether to add disk space and hours that the study needs, timed on this machine.
+        as_json: whether to yield JSON, which has no estimate.
+        estimate: whether to add the disk space and the time that the study needs, timed on this machine.
     """
     status = status_of(study)
     if as_json:
-        return json.dumps(status.as_dict(), indent=2)
-    return "\n\n".join([show_status(status, every), *([show_estimate(study)] if estimate else [])])
+        yield json.dumps(status.as_dict(), indent=2)
+        return
+    yield show_status(status, every)
+    if estimate:
+        yield from show_estimate(study)
 
 
 def show_status(status: Status, every: bool = False) -> str:
@@ -185,25 +191,45 @@ def _state_of_dataset(study: Study, dataset: str) -> str:
     return f"{card['frames']}{expected} frames, {size(sum(bytes_below(folder)))}"
 
 
-def show_estimate(study: Study) -> str:
-    """Return the disk space and hours that the study needs, timed on this machine."""
+def show_estimate(study: Study) -> Iterator[str]:
+    """Yield the disk space of the study, and the time of each cell when its model has been timed on this machine."""
     # Imported here, because this module imports torch. Without the estimate, the status does not need these seconds.
-    from pipeline.status.estimate import cost_of_cells, disk_of
+    from pipeline.status.estimate import cost_of_cells, timed_models
 
-    lines, total = ["Disk:"], 0
+    yield from _disk_estimate(study)
+    models, trainings, device = timed_models(study), trainings_of(study), software()["device"]
+    print(f"Models to time on this device ({device}): {len(models)}. On a CPU this takes minutes.", file=sys.stderr)
+    yield f"\nTime on this device ({device}), one cell at a time, from steps that were just timed:"
+    total = 0.0
+    for cost in cost_of_cells(study):
+        robustness = f" + {duration(cost.robustness)} robustness" if cost.robustness else ""
+        yield f"  {duration(cost.training):>8} {cost.cell.id}{robustness}"
+        total += cost.training + cost.robustness
+    known = {cell for cells in models.values() for cell in cells}
+    unknown = Counter(cell.dataset for cell in trainings if cell not in known)
+    yield from (f"  {'unknown':>8} {count} cells of {dataset}, until it is built" for dataset, count in unknown.items())
+    at_least = "at least " if unknown else ""
+    yield f"  in all {at_least + duration(total) if known else 'unknown'}"
+    corrupting = "corrupting images (once per dataset), " if keeps_corrupted(study) else ""
+    yield (
+        f"  Not included: {corrupting}pretraining, validation, evaluation on clean images, scoring, merging, merged models, loading and "
+        "reports."
+    )
+
+
+def _disk_estimate(study: Study) -> Iterator[str]:
+    from pipeline.status.estimate import checkpoint_bytes_of, disk_of
+
+    yield "\nEstimated disk of the whole study:"
+    total, complete = 0, True
     for dataset in study.datasets:
         built, arrays = disk_of(study, dataset)
         if not built:
-            lines.append(f"  {dataset}: unknown until it is built, as are the hours of its cells")
+            complete = False
+            yield f"  {dataset}: unknown until it is built, as is the time of its cells"
             continue
         total += built + arrays
-        lines.append(f"  {dataset}: {size(built)} built, {size(arrays)} as arrays of {study.input_size} pixels")
-    costs = list(cost_of_cells(study))
-    checkpoints = sum(cost.checkpoint_bytes for cost in costs)
-    lines += [f"  checkpoints of {len(costs)} cells: {size(checkpoints)}", f"  in all {size(total + checkpoints)}", ""]
-    lines.append(f"Hours on this device ({software()['device']}), one cell at a time, from steps that were just timed:")
-    for cost in costs:
-        robustness = f" + {cost.robustness_hours:.2f} robustness" if cost.robustness_hours else ""
-        lines.append(f"  {cost.training_hours:8.2f} {cost.cell.id}{robustness}")
-    hours = sum(cost.training_hours + cost.robustness_hours for cost in costs)
-    return "\n".join([*lines, f"  {hours:8.2f} in all (without corrupting images, loading and reports)"])
+        yield f"  {dataset}: {size(built)} built, {size(arrays)} as arrays of {study.input_size} pixels"
+    checkpoints = checkpoint_bytes_of(study)
+    yield f"  checkpoints of {len(trainings_of(study))} cells: {size(checkpoints)}"
+    yield f"  in all {'' if complete else 'at least '}{size(total + checkpoints)}"

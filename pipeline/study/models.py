@@ -105,7 +105,7 @@ class GeneratedTrees(StudyModel):
     endovis2017_every: Count = 1
     """Generate every n-th frame of EndoVis 2017."""
     esd_frames: Annotated[int, Field(ge=15, le=100_000)] = 100
-    """Number of frames of MTLESD."""
+    """Number of frames of MTLESD. 15 frames give a single test frame; scores need 60 frames or more, which give 12 or more test frames."""
 
 
 class RawTrees(StudyModel):
@@ -495,10 +495,18 @@ class CellPattern(ModelPattern):
     """Dataset of the cell."""
 
 
+_CELL_PATTERNS = Field(
+    json_schema_extra={
+        "expected": "a list of patterns that is not empty, each with any of the keys backbone, architecture, weighting, dataset; [{}] "
+        "selects all cells. If nothing is to be evaluated under corruption, leave out the whole key robustness"
+    }
+)
+
+
 class Robustness(StudyModel):
     """Evaluation under corruptions."""
 
-    cells: Annotated[tuple[CellPattern, ...], Field(min_length=1)]
+    cells: Annotated[tuple[CellPattern, ...], Field(min_length=1), _CELL_PATTERNS]
     """Patterns. A cell is evaluated if it has all names of one pattern, the rank lora.rank, and the value of training.select_on."""
     corruptions: Corruptions = Field(default="standard", examples=[["standard", "my_haze"]])
     """standard: the nineteen corruptions of the paper. Or a list of corruptions by name, your own included; standard, noise, blur,

@@ -69,6 +69,8 @@ def resnet(**changes: Any) -> dict[str, Any]:
         ),
         ({"cells": [{**BLOCK, "architectures": ["merged"]}]}, "cells.0.architectures: merged models are not trained"),
         ({"cells": [{**BLOCK, "architectures": ["mtan"]}]}, "Known: cgc, cross_stitch, dselect_k, hps, mmoe, single_activity"),
+        ({"robustness": {}}, "robustness.cells: missing; expected a list of patterns that is not empty, each with any of the keys"),
+        ({"robustness": {"cells": []}}, "[{}] selects all cells. If nothing is to be evaluated under corruption, leave out the whole key"),
         ({"robustness": {"cells": [{}], "baseline": {}}}, "robustness.baseline: empty"),
         ({"robustness": {"cells": [{}], "corruptions": ["smok"]}}, "unknown corruption 'smok'. Did you mean 'smoke'?"),
         ({"datasets": {"mtlendoviss": {}}}, "datasets: unknown name 'mtlendoviss'. Did you mean 'mtlendovis'"),

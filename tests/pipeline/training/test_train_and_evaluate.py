@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from pipeline.evaluation.scores import scores_of
 from pipeline.labels.classes import ESD
 from pipeline.preparation.build_dataset import build_dataset
 from pipeline.results.row_files import read_rows
-from pipeline.status.estimate import cost_of_cells, disk_of, frames_of
+from pipeline.status import estimate
+from pipeline.status.estimate import checkpoint_bytes_of, cost_of_cells, disk_of, frames_of, timed_models
+from pipeline.status.show_status import show_estimate
 from pipeline.study.loading import load_study, make_study
 from pipeline.study.models import Study
 
@@ -177,9 +180,53 @@ def test_status_says_what_is_done_and_what_it_will_take(study_file: Path, capsys
     assert run(study_file, "train", "--cell", CELL) == 0 and run(study_file, "evaluate", "--cell", CELL) == 0
     capsys.readouterr()
     assert run(study_file, "status", "--estimate") == 0
-    said = capsys.readouterr().out
+    said, progress = capsys.readouterr()
     assert "mtlesd: 20 of 2020 frames" in said and "Cells: 1: 1 done" in said
-    assert "checkpoints of 1 cells: " in said and f"{CELL} + " in said and "in all" in said
+    assert "checkpoints of 1 cells: " in said and f"{CELL} + " in said and "Not included: pretraining" in said
+    assert re.search(r"^  in all [1-9]\d* (s|min)$", said, re.MULTILINE)
+    assert re.search(r"^Models to time on this device \(.*\): 1\.", progress, re.MULTILINE)
+    assert "timing model 1 of 1: resnet hps equal" in progress
+
+
+def test_an_estimate_without_built_frames_is_unknown(minimal: Callable[..., dict[str, Any]]) -> None:
+    """Frames of the user's own are not counted before the dataset is built: nothing is timed, and no sum says 0."""
+    own = {"plain": {"classes": ["background", "tool"], "images": "i", "masks": "m"}}
+    schedules = {"training": {"schedules": {"own": {"epochs": 3, "learning_rate": 0.001}}}}
+    block = {
+        "datasets": ["own"],
+        "backbones": ["resnet"],
+        "architectures": ["single_segmentation"],
+        "weightings": ["equal"],
+    }
+    study = make_study(minimal(raw={}, datasets={"own": own}, cells=[block], **schedules))
+    assert not timed_models(study) and not list(cost_of_cells(study))
+    said = "\n".join(show_estimate(study))
+    assert "own: unknown until it is built" in said and "unknown 1 cells of own, until it is built" in said
+    assert re.search(r"^  in all at least \d.* [kM]B$", said, re.MULTILINE) and "  in all unknown\n" in said
+
+
+def test_the_disk_is_shown_before_any_model_is_timed(study_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a model is timed")
+
+    monkeypatch.setattr(estimate, "_time_model", refuse)
+    lines = show_estimate(load_study(study_file))
+    assert any(line.startswith("  in all ") for line in islice(lines, 4))
+
+
+def test_each_model_is_timed_once(
+    study_file: Path, minimal: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models differ in backbone, architecture or weighting, not in seed or rank."""
+    timed: list[str] = []
+
+    def time_model(study: Study, cell: Any, label: str, predicts: bool) -> Any:
+        timed.append(label)
+        return estimate._Speed(1.0, 1.0)
+
+    monkeypatch.setattr(estimate, "_time_model", time_model)
+    costs = list(cost_of_cells(make_study(minimal(seeds=[0, 1, 2]))))
+    assert timed == ["timing model 1 of 1: resnet hps equal"] and len(costs) == 3
 
 
 def test_what_a_study_will_take_grows_with_frames_and_epochs(
@@ -192,8 +239,23 @@ def test_what_a_study_will_take_grows_with_frames_and_epochs(
     generated = make_study(minimal(raw={"generate": {"name": "toy", "esd_frames": 50}}))
     assert sum(frames_of(generated, "mtlesd").values()) == 50
     ((cost,), (longer,)) = (list(cost_of_cells(_with_epochs(study, epochs))) for epochs in (3, 300))
-    assert longer.training_hours > 20 * cost.training_hours > 0 and cost.robustness_hours > 0
-    assert cost.checkpoint_bytes > 10_000
+    assert longer.training > 20 * cost.training > 0 and cost.robustness > 0
+
+
+def test_a_robustness_evaluation_includes_corrupting(study_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "_time_model", lambda *_, **__: estimate._Speed(0.0, 0.0))
+    ((cost,), study) = (list(cost_of_cells(load_study(study_file))), load_study(study_file))
+    assert cost.robustness > 0
+    kept = study.as_dict() | {"robustness": {**study.as_dict()["robustness"], "keep_corrupted": True}}
+    ((cost,),) = (list(cost_of_cells(make_study(kept))),)
+    assert cost.robustness == 0, "stored images are corrupted once, not for each cell"
+
+
+def test_the_estimated_checkpoint_is_as_large_as_the_file(study_file: Path) -> None:
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+    assert run(study_file, "train", "--cell", CELL) == 0
+    size = (Path("results/toy/cells") / CELL / "model.safetensors").stat().st_size
+    assert 0.8 * size < checkpoint_bytes_of(load_study(study_file)) < size
 
 
 def _with_epochs(study: Study, epochs: int) -> Study:
