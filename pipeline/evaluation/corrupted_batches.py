@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from corruptions import moves_pixels, sweep, sweep_pair
 from corruptions.registry import Description
@@ -27,6 +28,22 @@ _WAITING_PER_WORKER = 3  # batches
 def moves_masks(conditions: Conditions, corruption: str) -> bool:
     """Return whether a corruption moves the masks, which is so if it moves pixels. Under the profile `authors_code` no mask moves."""
     return corruption != CLEAN and conditions.profile == "standard" and moves_pixels(corruption)
+
+
+def progress_bar(title: str, split: Split, conditions: Conditions, names: Sequence[str]) -> tqdm[Any]:
+    """Return a progress bar that counts each image once under each condition.
+
+    Args:
+        title: the work.
+        split: the images.
+        conditions: the severities of each corruption.
+        names: names of corruptions; "" is no corruption, which is one condition.
+    """
+    count = sum(1 if name == CLEAN else len(conditions.severities) for name in names)
+    images = len(split.frame_ids)
+    return tqdm(
+        total=images * count, desc=f"{title}, {images} images x {count} conditions", unit="image", mininterval=1.0
+    )
 
 
 @dataclass(frozen=True)
