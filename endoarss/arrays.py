@@ -26,6 +26,25 @@ def to_numpy(values: Any) -> NDArray[Any]:
     return np.asarray(values)
 
 
+def to_floats(values: Any, what: str) -> NDArray[np.float64]:
+    """Return values as float64.
+
+    Args:
+        values: anything that `to_numpy` takes.
+        what: what the values are, in the message.
+
+    Raises:
+        ValueError: if a value is not a number, such as the name of a class.
+    """
+    array = to_numpy(values)
+    try:
+        return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{what}: {array.flat[0]!s:.80} is not a number; expected integers, such as the position of each name in a list of all names."
+        ) from None
+
+
 def to_mask(values: Any) -> NDArray[Any]:
     """Return a mask of class ids as uint8: integers of another type, and bool, are converted if all values are in 0..255.
 

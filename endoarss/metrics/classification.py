@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from endoarss.arrays import to_numpy
+from endoarss.arrays import to_floats, to_numpy
 from endoarss.metrics import counts
 from endoarss.metrics.authors_code import accuracy_eps, f_eps, precision_eps, recall_eps
 from endoarss.metrics.counts import counts_of_confusion
@@ -57,7 +57,7 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, classes: int) -> N
     if true.shape != predicted.shape or true.ndim != 1 or true.size == 0:
         raise ValueError(f"labels of shapes {true.shape} and {predicted.shape}; expected the same shape (N,), N > 0.")
     if min(true.min(), predicted.min()) < 0 or max(true.max(), predicted.max()) >= classes:
-        raise ValueError(f"some labels are outside 0..{classes - 1}.")
+        raise ValueError(f"some labels are outside 0..{classes - 1}, the ids of {classes} classes.")
     return np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
@@ -69,7 +69,7 @@ def _labels(given: ArrayLike) -> NDArray[np.int64]:
             f"labels of shape {values.shape}; expected (N,). For logits or probabilities (N, K), pass argmax(1)."
         )
     if values.dtype.kind not in "iub":
-        numbers = values.astype(np.float64)
+        numbers = to_floats(values, "labels")
         if not (np.isfinite(numbers) & (numbers == np.floor(numbers))).all():
             raise ValueError("some labels are not integers.")
     return values.astype(np.int64)

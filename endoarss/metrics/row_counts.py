@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from endoarss.arrays import to_floats
 from endoarss.metrics import counts
 from endoarss.metrics.authors_code import image_iou
 from endoarss.metrics.calibration import calibration_gaps
@@ -67,9 +68,18 @@ def counts_of_rows(
     return found
 
 
+def highest_label(rows: Columns, columns: Collection[str]) -> int:
+    """Return the highest label in some columns, 0 if there is none.
+
+    Raises:
+        ValueError: if a label is not a number.
+    """
+    return max((int(np.nan_to_num(to_floats(rows[name], name)).max()) for name in columns if name in rows), default=0)
+
+
 def _integers(rows: Columns, column: str) -> NDArray[np.int64]:
     """Return a column as int64; raise ValueError unless all values are integers of at least 0."""
-    values = np.asarray(rows[column], np.float64)
+    values = to_floats(rows[column], column)
     wrong = ~(np.isfinite(values) & (values >= 0) & (values == np.floor(values)))
     if wrong.any():
         raise ValueError(

@@ -6,10 +6,13 @@ import shutil
 from concurrent.futures import Future, wait
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pipeline.datasets.load import load_split
-from pipeline.evaluation.corrupted_batches import CorruptedBatch, corrupted_batches, image_file
+from pipeline.evaluation.corrupted_batches import (
+    CorruptedBatch,
+    corrupted_batches,
+    image_file,
+    progress_bar,
+)
 from pipeline.evaluation.corruption_cache import cache_settings
 from pipeline.io.files import resumable_folder, whole_file, write_json
 from pipeline.io.hashing import digest
@@ -43,12 +46,12 @@ def corrupt_images(study: Study, dataset: str, workers: int) -> None:
         (unfinished / _DONE).mkdir(exist_ok=True)
         remaining = [name for name in conditions.corruptions if not (unfinished / _DONE / name).exists()]
         writes: list[Future[None]] = []
-        with tqdm(total=len(remaining) * len(split.frame_ids), desc=f"corrupt {dataset}", unit="image") as progress:
+        with progress_bar(f"corrupt {dataset}", split, conditions, remaining) as progress:
             for batch in corrupted_batches(split, conditions, remaining, pool, workers):
                 writes.append(
                     pool.submit(_write, unfinished, split.frame_ids, batch, conditions.moves_masks(batch.name))
                 )
-                progress.update(len(batch.index))
+                progress.update(len(batch.index) * len(batch.severities))
                 if batch.index.stop == len(split.frame_ids):
                     wait(writes)
                     for write in writes:

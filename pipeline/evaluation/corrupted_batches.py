@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from corruptions import sweep, sweep_pair
 from corruptions.registry import Description
@@ -22,6 +23,22 @@ from pipeline.study.conditions import CLEAN, Conditions
 
 _BATCH_BYTES = 1 << 25  # size of the images in one batch, at all severities together
 _WAITING_PER_WORKER = 3  # batches
+
+
+def progress_bar(title: str, split: Split, conditions: Conditions, names: Sequence[str]) -> tqdm[Any]:
+    """Return a progress bar that counts each image once under each condition.
+
+    Args:
+        title: the work.
+        split: the images.
+        conditions: the severities of each corruption.
+        names: names of corruptions; "" is no corruption, which is one condition.
+    """
+    count = sum(1 if name == CLEAN else len(conditions.severities) for name in names)
+    images = len(split.frame_ids)
+    return tqdm(
+        total=images * count, desc=f"{title}, {images} images x {count} conditions", unit="image", mininterval=1.0
+    )
 
 
 @dataclass(frozen=True)

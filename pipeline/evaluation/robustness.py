@@ -13,12 +13,16 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from endoarss.metrics import STANDARD, measure_mask
 from endoarss.metrics.catalogue import metrics_by_name
 from pipeline.datasets.load import Split
-from pipeline.evaluation.corrupted_batches import CLEAN, CorruptedBatch, corrupted_batches
+from pipeline.evaluation.corrupted_batches import (
+    CLEAN,
+    CorruptedBatch,
+    corrupted_batches,
+    progress_bar,
+)
 from pipeline.evaluation.measure import rows_of_images
 from pipeline.evaluation.scores import columns_of_numbers, scores_of_columns
 from pipeline.io.files import read_json, whole_file, write_json
@@ -91,11 +95,10 @@ def evaluate(
         cache: a folder with the corrupted images, as for `corrupted_batches`.
     """
     names = [name for name in (CLEAN, *conditions.corruptions) if any(model.lacks(name) for model in models)]
-    total = len(split.frame_ids) * len(names)
     title = f"robustness of {', '.join(model.label for model in models)}"
     with_images = any(model.sees_images for model in models)
     gallery = representative(split, GALLERY_SIZE)
-    with processes(workers) as pool, tqdm(total=total, desc=title, unit="image", mininterval=1.0) as progress:
+    with processes(workers) as pool, progress_bar(title, split, conditions, names) as progress:
         unfinished: list[_Measurements] = []
         for batch in corrupted_batches(split, conditions, names, pool, workers, with_images, cache):
             if batch.index.start == 0:
@@ -104,7 +107,7 @@ def evaluate(
             unmoved = np.array(split.masks[images]) if conditions.moves_masks(batch.name) else None
             for measurements in unfinished:
                 measurements.add(batch, unmoved, pool, len(labels.classes))
-            progress.update(len(batch.index))
+            progress.update(len(batch.index) * len(batch.severities))
             if batch.index.stop == len(split.frame_ids):
                 for measurements in unfinished:
                     measurements.write(batch.name, split)

@@ -61,7 +61,7 @@ def inspect_labels(path: Path, images: Mapping[str, object], ask: Ask | None) ->
 
     Raises:
         InputError: if the file is not a CSV, has no header or no rows, if two columns have the same name, if a row differs in length
-            from the header, or if no column contains image names.
+            from the header, if no column contains image names, or if the column of the split is train or test in all rows.
     """
     header, rows = read_labels(path)
     _check_header(path, header, len(rows), images)
@@ -85,6 +85,8 @@ def inspect_labels(path: Path, images: Mapping[str, object], ask: Ask | None) ->
         own_name = next(iter(candidates), "")
         if column == "activity" and not own_name and ask is not None:
             own_name = _ask_column(ask, [name for name in header if name not in columns.values()])
+        if column == "split" and own_name:
+            _check_split(path, own_name, cells[own_name])
         why_not = _WHY_NOT[column](cells[own_name]) if own_name else ""
         if own_name and not why_not:
             columns[column] = own_name
@@ -143,6 +145,16 @@ def _why_no_split(cells: Sequence[str]) -> str:
         # The CSV has a test split, so its frames must not be trained on without notice.
         return f"{TODO}write {TRAIN} for all frames except {TEST} in the CSV; otherwise {TEST} frames may be used for training"
     return "" if values == {TRAIN, TEST} else f"expected only {TRAIN} and {TEST}"
+
+
+def _check_split(path: Path, column: str, cells: Sequence[str]) -> None:
+    """Raise InputError if all rows are train, or all rows are test."""
+    for only, other in ((TEST, TRAIN), (TRAIN, TEST)):
+        if set(cells) == {only}:
+            raise InputError(
+                f"{path}: the column {column!r} has no {other} frames, because all {len(cells)} rows are {only}. Write {other} for the "
+                f"frames of the {other} split, or remove the column; without it, `new` chooses the test frames."
+            )
 
 
 # For each column, a function that returns why its values cannot be used, or an empty string.

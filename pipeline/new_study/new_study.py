@@ -23,6 +23,7 @@ from pipeline.preparation.build_dataset import collect, split_of
 from pipeline.sources.frame_pairs import pair_frames
 from pipeline.sources.plain import FramePlain, PlainTree, read_tree
 from pipeline.study.loading import make_study
+from pipeline.study.models import Study
 
 STUDIES = Path("studies")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
@@ -100,11 +101,20 @@ def new_study(
     plain = [*_folder_lines(frames), *lines_of_classes(classes, frames.inspected), *_activity_lines(frames)]
     text = study_text(name, path, plain, split, len(frames.frames))
     study = make_study(yaml.safe_load(text))
-    split_of(study, name, collect(study, name)[0].samples)
+    _check_split(study, name, frames.labels)
     write_text(path, text)
     facts = [f"{line.key}: {line.one_line_comment}" for line in (*plain, *split) if line.comment]
     unknown = tuple(fact for fact in facts if TODO in fact)
     return NewStudy(path, text, tuple(fact for fact in facts if fact not in unknown), unknown)
+
+
+def _check_split(study: Study, name: str, labels: Labels) -> None:
+    """Raise InputError if the split has too few frames. The message names the columns that cannot be used, which may hold a split."""
+    try:
+        split_of(study, name, collect(study, name)[0].samples)
+    except InputError as error:
+        unusable = ", ".join(column for column in labels.unused if column.endswith(")"))
+        raise InputError(f"{error} Not used of the CSV: {unusable}." if unusable else str(error)) from None
 
 
 def _path_of(name: str, overwrite: bool) -> Path:

@@ -8,28 +8,22 @@ from pathlib import Path
 from pipeline.errors import InputError
 from pipeline.evaluation.evaluate_robustness import evaluate_robustness_of
 from pipeline.evaluation.external_model import ExternalModelRun, evaluate_predictions, evaluate_predictor
-from pipeline.io.files import read_json, write_text
+from pipeline.io.files import read_json
 from pipeline.io.saved_files import read_table
 from pipeline.reporting.captions import data_caption, partial_note
-from pipeline.reporting.page_tables import table_numbers, table_sections
 from pipeline.reporting.robustness import (
     baselines_of,
     evaluated_models,
     measure_models,
-    robustness_drawers,
-    robustness_tables,
     write_robustness_report,
 )
-from pipeline.results.paths import CellOutput, RobustnessFiles, StudyOutput
+from pipeline.reporting.robustness_page import PAGE, write_robustness_page
+from pipeline.results.paths import CellOutput, RobustnessFiles
 from pipeline.results.study_results import StudyResults
 from pipeline.study.datasets import known_dataset, titles_of
 from pipeline.study.models import Study
-from reports.names import figure_title
-from reports.numbering import numbered
-from reports.page import Facts, FigureSection, Page, render_page, scores_of
-from reports.statistics.robustness import EvaluatedModel, Robustness
-
-_PAGE = Path(StudyOutput.REPORT, "index.html")
+from reports.page import Facts
+from reports.statistics.robustness import EvaluatedModel
 
 
 def evaluate_any_model(
@@ -82,7 +76,7 @@ def evaluate_any_model(
         assert predictions is not None, "the command line gives exactly one of the three"
         folder = evaluate_predictions(run, predictions)
     report_external_model(run, folder, compared)
-    return f"{folder}: scores, tables and figures. The page that shows them: {folder / _PAGE}"
+    return f"{folder}: scores, tables and figures. The page that shows them: {folder / PAGE}"
 
 
 def compared_models(run: ExternalModelRun) -> list[EvaluatedModel]:
@@ -121,31 +115,15 @@ def report_external_model(run: ExternalModelRun, folder: Path, compared: Sequenc
         trained=bool(compared),
     )
     write_robustness_report(robustness, folder, caption, {"study": run.study.name, "synthetic": run.study.synthetic})
-    write_text(folder / _PAGE, render_page(_page_of(run, label, robustness, folder, caption)))
-
-
-def _page_of(run: ExternalModelRun, label: str, robustness: Robustness, folder: Path, caption: str) -> Page:
-    study, tables = run.study, robustness_tables(robustness)
     facts = Facts(
-        title=f"Robustness of {label} on {titles_of(study)[run.dataset]}",
-        study=study.name,
+        title=f"Robustness of {label} on {titles_of(run.study)[run.dataset]}",
+        study=run.study.name,
         protocol="standard",
         seeds=(),
         cells=0,
-        resolution=study.input_size,
-        synthetic=study.synthetic,
+        resolution=run.study.input_size,
+        synthetic=run.study.synthetic,
         caption=caption,
-        partial=partial_note(study, [run.dataset]),
+        partial=partial_note(run.study, [run.dataset]),
     )
-    figures = []
-    for name, number in numbered(robustness_drawers(robustness, caption), compare_with_paper=False).items():
-        short, title = figure_title(name, {})
-        picture = folder / StudyOutput.FIGURES / f"{name}.png"
-        figures.append(FigureSection(name, f"{number}. {short}", f"Figure {number}. {title}", picture))
-    numbers = table_numbers(tables, compare_with_paper=False)
-    return Page(
-        facts,
-        tables=table_sections(tables, numbers, robustness.categories),
-        scores=scores_of(robustness),
-        figures=figures,
-    )
+    write_robustness_page(robustness, folder, facts)

@@ -18,7 +18,7 @@ class Facts:
 
     Attributes:
         title: Title of the study.
-        study: Name of the study.
+        study: Name of the study; "" if the models belong to no study.
         protocol: Protocol of the metrics.
         seeds: Seeds of the trainings; empty on the page of a model that was trained elsewhere.
         cells: Number of trainings; 0 on the page of a model that was trained elsewhere.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from endoarss.metrics.catalogue import Metric
 from endoarss.metrics.counts import ACTIVITIES, PIXELS
-from endoarss.metrics.row_counts import counts_of_rows
+from endoarss.metrics.row_counts import counts_of_rows, highest_label
 from reports.errors import ResultsError
 from reports.statistics.variation import MIN_SEEDS, Array, Variation
 
@@ -337,7 +337,7 @@ def score_model(model: EvaluatedModel, grid: Grid, images: Images, metrics: Mapp
 
     Raises:
         ResultsError: If an image is missing or occurs twice under a condition, an image under corruption has no clean row, an activity or
-            a count is negative or no whole number, or for the reason of `ScoredRun.of_grid`.
+            a count is not an integer of at least 0, or for the reason of `ScoredRun.of_grid`.
     """
     runs = [
         run.of_grid(grid, images) if isinstance(run, ScoredRun) else _score_run(model, run, grid, images, metrics)
@@ -377,10 +377,8 @@ def _score_run(
     names = [str(name) for name in rows if not str(name).startswith((*texts, *unscored))]
     columns = {name: rows[name].to_numpy().reshape(-1, len(images.frame_ids)) for name in names}
     classes = sum(1 for name in names if name.startswith("truth_"))
-    activities = 1 + max(
-        (int(np.nan_to_num(columns[name]).max()) for name in _ACTIVITIES if name in columns), default=0
-    )
     try:
+        activities = 1 + highest_label(columns, _ACTIVITIES)
         of_images = counts_of_rows(columns, classes, activities, {metric.needs for metric in metrics.values()})
     except ValueError as error:
         where = f"{model.label} on {model.dataset}, with rows sorted by condition and image"

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from corruptions import CORRUPTIONS
+from endoarss.metrics import evaluate_classification
 from tests.docs.blocks import ROOT, blocks_of, link_checkout, run_page
 
 TUTORIALS = ROOT / "docs/tutorials"
@@ -24,10 +25,23 @@ def test_every_tutorial_is_run_here() -> None:
     assert {page.stem for page in TUTORIALS.glob("*.md") if blocks_of(page)} == RUN_HERE
 
 
-def test_my_model() -> None:
-    names = run_page(TUTORIALS / "my-model.md", ROOT)
-    assert list(names["table"].index) == sorted(CORRUPTIONS) and names["table"].shape[1] == 5
-    assert names["mpc"] < names["clean"] > 0.8, "the model has learnt, and corruption costs accuracy"
+def test_my_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = run_page(TUTORIALS / "my-model.md", tmp_path)
+    table, summary, rows = names["table"], names["summary"], names["rows"]
+    assert list(table.index) == sorted(CORRUPTIONS) and table.shape[1] == 5
+    assert summary["value"]["mPC"] < summary["value"]["clean"] > 0.8, (
+        "the model has learnt, and corruption costs accuracy"
+    )
+    assert summary["low"]["mPC"] < summary["value"]["mPC"] < summary["high"]["mPC"]
+    smoke = rows[(rows["corruption"] == "smoke") & (rows["severity"] == 5)]
+    expected = evaluate_classification(smoke["activity_true"], smoke["activity_predicted"], classes=2).accuracy
+    assert table.loc["smoke", 5] == pytest.approx(expected) and summary["value"]["mPC"] == pytest.approx(
+        table.mean(axis=None)
+    )
+    printed = capsys.readouterr().out
+    assert "1536 predictions: 16 images" in printed and "19 of 19: " in printed
+    assert (tmp_path / "curves.png").is_file() and (tmp_path / "my_report/tables/table7_robustness.csv").is_file()
+    assert "SYNTHETIC DATA" in (tmp_path / "my_report/report/index.html").read_text()
 
 
 @pytest.mark.slow

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,6 +20,7 @@ from endoarss.metrics import (
     evaluate_segmentation,
     pixel_counts,
     scores_from_counts,
+    scores_of_rows,
 )
 
 
@@ -99,6 +103,16 @@ def test_labels_that_are_no_whole_numbers_are_not_cut_off(given_labels: list[flo
     with pytest.raises(ValueError, match="not integers"):
         confusion_matrix(given_labels, [0, 1], 2)
     np.testing.assert_array_equal(confusion_matrix([0.0, 1.0], [0, 0], 2), [[1, 0], [1, 0]])
+
+
+@pytest.mark.parametrize("convert", [list, np.array, lambda names: np.array(names, object)])
+def test_names_as_labels_are_refused_with_what_to_do(convert: Callable[[list[str]], Any]) -> None:
+    names = convert(["cut", "idle"])
+    for truth, prediction in ((names, [0, 1]), ([0, 1], names)):
+        with pytest.raises(ValueError, match="labels: cut is not a number; expected integers, such as the position of"):
+            evaluate_classification(truth, prediction, 2)
+    with pytest.raises(ValueError, match="activity_true: cut is not a number; expected integers"):
+        scores_of_rows({"activity_true": names, "activity_predicted": np.array([0, 1])}, [], ["cut", "idle"])
 
 
 @pytest.mark.parametrize("wrong", [-1.0, 0.5, np.nan, np.inf])

@@ -14,6 +14,7 @@ from PIL import Image
 from endoarss.metrics import evaluate_classification, scores_from_counts
 from endoarss.metrics.catalogue import Shown, shown_metrics
 from pipeline.reporting.robustness import write_robustness_report
+from pipeline.reporting.robustness_page import report_robustness
 from reports.errors import ResultsError
 from reports.figures.robustness import draw_retention, draw_severity
 from reports.page import scores_of
@@ -474,13 +475,16 @@ def spoilt(kind: str) -> tuple[list[EvaluatedModel], str | None, str]:
     if kind == "activity":
         predicted = rows["activity_predicted"].where(rows["frame_id"] != "frame_000")
         return [model("A", rows.assign(activity_predicted=predicted))], None, "activity_predicted of row 0 is nan"
+    if kind == "names":
+        named = rows.assign(activity_true=rows["activity_true"].map({0: "cut", 1: "idle", 2: "sew"}))
+        return [model("A", named)], None, "A on Toy, .*: activity_true: .* is not a number; expected integers"
     return [], None, "no model"
 
 
 SPOILT = ("images", "condition", "clean", "unmoved", "image", "twice", "stranger", "sequences", "column", "nothing")
 
 
-@pytest.mark.parametrize("kind", [*SPOILT, "uncorrupted", "label", "baseline", "count", "activity", "none"])
+@pytest.mark.parametrize("kind", [*SPOILT, "uncorrupted", "label", "baseline", "count", "activity", "names", "none"])
 def test_what_cannot_be_compared_is_named(kind: str) -> None:
     models, baseline, said = spoilt(kind)
     with pytest.raises(ResultsError, match=said):
@@ -542,6 +546,21 @@ def test_a_report_of_any_models_is_written_whole_and_marked(tmp_path: Path) -> N
         assert MARK in text and "t intervals over 4 sequences" in text
     for path in (tmp_path / "tables").glob("*.csv"):
         assert "synthetic" in path.read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_the_page_of_models_without_a_study(tmp_path: Path, synthetic: bool) -> None:
+    masks = [name for name in answers(1) if str(name)[-1].isdigit()]
+    rows = answers(1).drop(columns=masks)
+    found = measured(model("A", rows[rows["mask_warped"]]), model("B_net", answers(2)))
+    report_robustness(found, tmp_path, "My <models>", 64, synthetic=synthetic)
+    text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    assert "<h1>My &lt;models&gt;</h1>" in text and 'id="scores-data"' in text and "B_net" in text
+    assert "was not drawn" not in text and "<dt>Study</dt>" not in text and "64 \u00d7 64 pixels" in text
+    assert ("Synthetic data" in text) == synthetic
+    table = pd.read_csv(tmp_path / "tables/table7_robustness.csv", header=[0, 1, 2, 3], index_col=[0, 1])
+    assert set(table["synthetic"].to_numpy().flat) == {synthetic}
+    assert (tmp_path / "figures/fig6_severity.pdf").is_file()
 
 
 def test_the_short_summary_has_one_row_a_model_and_metric() -> None:

@@ -398,8 +398,14 @@ def test_any_predictor_gets_the_same_tables(trained: Path, tmp_path: Path, capsy
     tested = ("robustness", "--dataset", "mtlesd", "--workers", "0", "--label", "Light", "--predictor")
     assert run(trained, *tested, "predictor_of_a_test:good") == 0
     folder = Path("results/toy/predictors/Light/mtlesd")
-    assert capsys.readouterr().out.startswith(str(folder))
-    rows = per_image(folder)
+    printed, rows = capsys.readouterr(), per_image(folder)
+    assert printed.out.startswith(str(folder))
+    images, conditions = (
+        rows["frame_id"].nunique(),
+        len(rows[rows["mask_warped"]].drop_duplicates(["corruption", "severity"])),
+    )
+    assert f"robustness of Light, {images} images x {conditions} conditions: 100%" in printed.err
+    assert f" {images * conditions}/{images * conditions} " in printed.err
     assert {"activity_predicted", "truth_1", "hd95_1"} <= set(rows.columns)
     sources = json.loads((folder / "robustness/provenance.json").read_text())["sources_sha256"]
     assert sources == {"predictor_of_a_test.py": sha256_of(tmp_path / "predictor_of_a_test.py")}

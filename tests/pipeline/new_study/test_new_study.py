@@ -293,6 +293,28 @@ def test_the_csv_s_own_split(write: Write) -> None:
     assert dataset["split"] == "given" and "test" not in dataset and "activities" not in dataset["plain"]
 
 
+@pytest.mark.parametrize(("only", "other"), [("test", "train"), ("train", "test")])
+def test_a_split_column_of_one_value_is_refused(write: Write, only: str, other: str) -> None:
+    images, masks = write([0, 1, 2])
+    names = sorted(path.name for path in images.iterdir())
+    Path("l.csv").write_text("\n".join(["name,split", *(f"{name},{only}" for name in names)]))
+    with pytest.raises(
+        InputError, match=f"'split' has no {other} frames, because all 12 rows are {only}. Write {other}"
+    ):
+        new_study("own", images, masks, Path("l.csv"))
+
+
+def test_a_split_that_fails_names_the_column_that_was_not_used(write: Write) -> None:
+    images, masks = write([0, 1, 2], image="{number:02d}.jpg", mask="{number:02d}.png")
+    names = sorted(path.name for path in images.iterdir())
+    rows = [f"{name},{('Train', 'Test')[n % 2]},{'abcd'[n % 4]}" for n, name in enumerate(names)]
+    Path("l.csv").write_text("\n".join(["name,split,phase", *rows]))
+    with pytest.raises(
+        InputError, match=r"puts none of 12 frames.*Not used of the CSV: .*split \(expected only train and"
+    ):
+        new_study("own", images, masks, Path("l.csv"))
+
+
 def test_what_no_activity_is_called_is_left_out(write: Write) -> None:
     images, masks = write([0, 1, 2])
     rows = [f"case{n % 3 + 1}_{n:04d}.jpg,{('=1+1', 'cut')[n % 2]}" for n in range(12)]
