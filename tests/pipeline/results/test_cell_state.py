@@ -99,6 +99,7 @@ def test_a_cell_that_failed_is_a_dash_with_its_reason(one_evaluated: Path, monke
     assert cost.loc["Equal", "All parameters"] > 0 and pd.isna(cost.loc["DB-MTL", "All parameters"])
     assert "R HPS DB-MTL on MTLESD" in Path("results/toy/report/reproduction.md").read_text()
     assert not (tables / "table7_robustness.csv").exists()
+    assert "Classes are counted without the background" in (tables / "table1_datasets.tex").read_text()
     for name, documented in (("table_comparison", COMPARISON), ("table_pairs", PAIRS)):
         assert list(pd.read_csv(tables / f"{name}.csv")) == list(documented), name
     history = pd.read_csv(history_file(study, find_cell(study, CELL)))
