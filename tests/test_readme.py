@@ -66,4 +66,7 @@ def test_the_page_on_one_gpu_counts_the_trainings_and_the_disk_of_its_studies() 
         assert f"| `{name}` | {built:.1f} GB | {arrays:.1f} GB |" in text
     trainings = len(trainings_of(study))
     assert f"({len(timed_models(study))} for `paper`)" in text
+    (epochs,) = {schedule.epochs for schedule in study.training.schedules.values()}
+    assert f"about {trainings * epochs * 1600 / 1e6:.0f} million training images" in text
+    assert f"({trainings} trainings x {epochs} epochs x about 1,600 images)" in text
     assert f"({trainings} trainings)" in text and f"{trainings // len(study.seeds)} trainings per seed" in text

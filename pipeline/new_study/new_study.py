@@ -14,6 +14,7 @@ import yaml
 from pipeline.datasets.kinds import BY_SEQUENCE, GENERALISATION, GIVEN, KINDS, RANDOM_BY_ACTIVITY
 from pipeline.errors import InputError
 from pipeline.io.files import write_text
+from pipeline.labels.splits import TEST
 from pipeline.new_study.classes import Ask, Classes, propose_classes
 from pipeline.new_study.labels_csv import Labels, inspect_labels
 from pipeline.new_study.masks import FrameContent, inspect_frames, sampled_indices, study_notation
@@ -28,6 +29,7 @@ from pipeline.study.models import Study
 STUDIES = Path("studies")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _FEWEST_FRAMES = 5
+_NO_INTERVALS = "with one test sequence the report has no intervals"
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,9 @@ def _split_lines(frames: _Frames, classes: Classes) -> list[Line]:
     usable = [(frame, content) for frame, content in usable if not content.error]
     sequences = [frame.sequence for frame, _ in usable]
     if "split" in frames.labels.columns:
-        lines = [Line("split", GIVEN, "from the column of the CSV")]
+        tested = {frame.sequence for frame, _ in usable if frame.split == TEST}
+        no_intervals = f"; {TODO}{_NO_INTERVALS}" if len(tested) == 1 and any(tested) else ""
+        lines = [Line("split", GIVEN, f"from the column of the CSV{no_intervals}")]
     elif not any(sequences):
         lines = [
             Line(
@@ -216,13 +220,18 @@ def _split_lines(frames: _Frames, classes: Classes) -> list[Line]:
         test = choose_test_sequences(sequences, [_labels_of(frame, content, classes) for frame, content in usable])
         source = "the CSV" if "sequence" in frames.labels.columns else "folders and names"
         count = sum(sequence in test for sequence in sequences)
+        no_intervals = f"; {_NO_INTERVALS}" if len(test) == 1 else ""
         lines = [
             Line(
                 "split",
                 BY_SEQUENCE,
                 f"{len(set(sequences))} sequences from {source}, e.g. {usable[0][0].name} belongs to {sequences[0]}",
             ),
-            Line("test", test, f"{TODO}{count} of {len(sequences)} frames; check whether other sequences are better"),
+            Line(
+                "test",
+                test,
+                f"{TODO}{count} of {len(sequences)} frames; check whether other sequences are better{no_intervals}",
+            ),
         ]
     faulty = [content.error for content in frames.contents if content.error]
     absent = len(frames.listed) - len(frames.frames)

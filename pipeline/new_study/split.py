@@ -7,11 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from pipeline.datasets.splits import hash_rank
 
 _MOST_CANDIDATES = 50
-_LARGEST_SHARE = 0.25  # of all frames, unless a single sequence is larger
+_LARGEST_SHARE = 0.25  # of all frames, unless the fewest test sequences are larger
+_ENOUGH_FOR_TWO = 4  # with this many sequences, two are test sequences, because a report has no intervals with one
 
 
 def choose_test_sequences(sequences: Sequence[str], labels: Sequence[Collection[str]]) -> list[str]:
     """Choose test sequences with about a fifth of the frames, so that both splits have as many classes and activities as possible.
+
+    With four sequences or more, at least two are chosen.
 
     Args:
         sequences: sequence of each frame. There must be at least two sequences.
@@ -31,13 +34,18 @@ def choose_test_sequences(sequences: Sequence[str], labels: Sequence[Collection[
 
 
 def _fill(order: Sequence[str], members: Mapping[str, Sequence[int]], frames: int) -> list[str]:
-    """Return the first sequence and each later one that fits into `_LARGEST_SHARE`. The last sequence is never taken."""
+    """Return the first sequence and each later one that fits into `_LARGEST_SHARE`. The last sequence is never taken.
+
+    If only one of `_ENOUGH_FOR_TWO` or more sequences fits, the smallest of the others is taken too.
+    """
     test: list[str] = []
     count = 0
     for name in order[:-1]:
         if not test or count + len(members[name]) <= _LARGEST_SHARE * frames:
             test.append(name)
             count += len(members[name])
+    if len(test) == 1 and len(order) >= _ENOUGH_FOR_TWO:
+        test.append(min(order[1:], key=lambda name: len(members[name])))
     return test
 
 

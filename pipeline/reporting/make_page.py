@@ -29,7 +29,7 @@ from reports import names
 from reports.numbering import numbered
 from reports.page import DatasetCard, Facts, FigureSection, Gap, Page, TableSection, render_page, scores_of
 from reports.page.gallery import css_colour
-from reports.statistics.brackets import with_brackets, with_sequences
+from reports.statistics.brackets import SHARE, with_brackets, with_sequences
 
 
 def make_page(study: Study, results: StudyResults | None = None) -> None:
@@ -102,7 +102,7 @@ def _glance(comparison: pd.DataFrame) -> pd.DataFrame:
         for dataset, group in of_metric.groupby("dataset", sort=False):
             first = group.iloc[0]
             name = first["model"] if len(group) == 1 else f"{len(group)} models"
-            score = with_brackets(first["value"], first["low"], first["high"])
+            score = with_brackets(first["value"], first["low"], first["high"], limits=SHARE)
             rows.setdefault(with_sequences(str(dataset), units), {})[f"Best {properties.head}"] = f"{score}, {name}"
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Dataset").fillna("-")
 

@@ -1,4 +1,4 @@
-"""Writes the page on the columns of results.parquet and of saved rows, from the lists of columns and metrics.
+"""Writes the page on the columns of results.parquet, saved rows, histories and comparisons, from the lists of columns and metrics.
 
 Run `python -m pipeline.results.reference` to write it again.
 """
@@ -74,6 +74,71 @@ _OF_MASK = {
 }
 _CONDITION = {name: RESULTS[name] for name in ("corruption", "severity", "mask_warped")}
 
+HISTORY: Mapping[str, str] = {
+    "epoch": "Number of the epoch, from 1.",
+    "seconds": "Duration of the epoch, without validation and saving.",
+    "images_per_second": "Training images of the epoch, divided by `seconds`.",
+    "memory_mib": "Peak memory in MiB since the training started: on a GPU the memory that torch allocated, on a CPU that of the whole "
+    "process.",
+    "learning_rate": "Learning rate of the epoch.",
+    "loss_<task>": "Mean loss of the task over the steps of the epoch, before the weighting.",
+    "weight_<task>": "Mean weight of the task over the steps of the epoch, as the weighting returns it.",
+    "gradient_norm_<task>": "Norm of the gradient of the task's loss with respect to the shared parameters. For a gradient weighting it is "
+    "a mean over all steps of the epoch, for a loss weighting it is the value of the first step. The column is absent for a single task.",
+    "cosine_<task>_<task>": "Cosine between these gradients of two tasks, from the same steps. The column is absent for a single task.",
+    "experts_<task>": "Number of experts that the task selects, as a mean over the images of the last batch. Only for `dselect_k`.",
+    "validation": "Mean of accuracy and mIoU, from 0 to 1, in epochs that were validated. Only with `select_on: val` or `test`, or with "
+    "`score_every`.",
+}
+"""Meaning of each column of history.csv. A task is `activity` or `segmentation`."""
+
+_ABOUT_COMPARED = {
+    "dataset": "Title of the dataset that the models were tested on.",
+    "metric": "Name of the metric, see [metrics](#metrics).",
+}
+_ABOUT_INTERVALS = {
+    "seeds": "Number of seeds of the model; in `table_pairs` the smaller number of the two models.",
+    "interval_over": "Number of sequences, or of images whose sequence is not known, that the intervals are computed over.",
+    "unit": "Unit of the numbers: % (differences are in percentage points) or px.",
+}
+_LAST_COLUMNS = {
+    "synthetic": "Whether the images were generated.",
+    "partial": "Whether a dataset of the study lacks frames.",
+    "select_on": "How the epoch was selected: `last`, `val` or `test`.",
+    "protocol": "How the metrics are computed; always `standard`.",
+}
+COMPARISON: Mapping[str, str] = {
+    **_ABOUT_COMPARED,
+    "model": "Name of the model in tables.",
+    "value": "The score; a mean over the seeds.",
+    "low": "Lower end of the 95 % interval of the score. It may be outside of the possible range. Empty without an interval.",
+    "high": "Upper end of this interval.",
+    "rank": "Place of the model among the models of the dataset; 1 is the best. Equal scores share the better rank.",
+    "rank_low": "Best rank that the model may have: 1 plus the number of models that are significantly better.",
+    "rank_high": "Worst rank that the model may have: the number of models minus the number of those that are significantly worse.",
+    "to_best": "The score minus the score of the model in `best`.",
+    "to_best_low": "Lower end of the 95 % interval of the difference to the best model, whichever model is truly the best. No end of this "
+    "interval is better than 0.",
+    "to_best_high": "Upper end of this interval.",
+    "best": "Name of the model with the best score in this metric.",
+    **_ABOUT_INTERVALS,
+    **_LAST_COLUMNS,
+}
+"""Meaning of each column of table_comparison.csv."""
+
+PAIRS: Mapping[str, str] = {
+    **_ABOUT_COMPARED,
+    "model": "Name of one model.",
+    "other": "Name of the other model.",
+    "difference": "The score of `model` minus the score of `other`.",
+    "low": "Lower end of the 95 % interval of the difference. A difference is found only if its interval excludes 0.",
+    "high": "Upper end of this interval.",
+    "p": "Two-sided p-value of no difference between these two models. It is not adjusted for the number of pairs.",
+    **_ABOUT_INTERVALS,
+    **_LAST_COLUMNS,
+}
+"""Meaning of each column of table_pairs.csv."""
+
 _HEAD = """# Columns of result files
 
 Read `results.parquet` with pandas to compute your own figures, as [the tutorial](../tutorials/pandas.md) shows. This page is generated
@@ -95,6 +160,19 @@ Each evaluation saves one row per image, so every score can be computed again wi
 Ids of classes and activities count from 0, in the order of the dataset's `dataset.json`; class 0 is the background. `<i>` stands for
 the id of a class. Distances and similarities exist only for foreground classes. They are empty (NaN) if the class is in neither mask.
 """
+_HISTORY = """
+## history.csv
+
+`results/<study>/cells/<id>/history.csv` has one row per epoch of a training. `<task>` stands for `activity` or `segmentation`.
+"""
+_COMPARISONS = """
+## Comparisons
+
+`results/<study>/tables/table_comparison.csv` has one row per dataset, metric and model. `table_pairs.csv` has one row per dataset, metric
+and pair of models. [Statistics](../statistics.md#intervals-and-verdicts) explains intervals and p-values.
+
+### table_comparison.csv
+"""
 _METRICS = """
 ## Metrics
 
@@ -109,9 +187,10 @@ def columns_page() -> str:
     Raises:
         KeyError: if a column of results or of saved rows has no meaning here.
     """
-    results = [(f"`{name}`", RESULTS[name]) for name in COLUMNS]
-    parts = [_HEAD, _table(("column", "meaning"), results), _ROWS, _table(("column", "meaning"), _saved_columns())]
-    parts.append(_METRICS)
+    results = {name: RESULTS[name] for name in COLUMNS}
+    parts = [_HEAD, _meanings(results), _ROWS, _meanings(_saved_columns())]
+    parts += [_HISTORY, _meanings(HISTORY), _COMPARISONS, _meanings(COMPARISON)]
+    parts += ["\n### table_pairs.csv\n", _meanings(PAIRS), _METRICS]
     for protocol, metrics in METRICS.items():
         rows = [_metric_row(metric) for metric in metrics]
         parts.append(
@@ -125,11 +204,14 @@ def columns_page() -> str:
     return "\n".join(parts)
 
 
-def _saved_columns() -> Iterable[tuple[str, str]]:
+def _saved_columns() -> Mapping[str, str]:
     counted = {f"{name}_<i>": _COUNTED[name] for name in COUNTED}
     measured = {f"{name}_<i>": _MEASURED[name] for measurement in MEASUREMENTS for name in measurement.names}
-    columns = {**_ABOUT_IMAGE, **_ACTIVITY, **counted, **measured, **_OF_MASK, **_CONDITION}
-    return [(f"`{name}`", meaning) for name, meaning in columns.items()]
+    return {**_ABOUT_IMAGE, **_ACTIVITY, **counted, **measured, **_OF_MASK, **_CONDITION}
+
+
+def _meanings(columns: Mapping[str, str]) -> str:
+    return _table(("column", "meaning"), [(f"`{name}`", meaning) for name, meaning in columns.items()])
 
 
 def _metric_row(metric: Metric) -> tuple[str, ...]:

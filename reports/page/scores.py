@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from endoarss.metrics.catalogue import metrics_by_name
-from reports.statistics.brackets import SHARE, clipped
+from endoarss.metrics.catalogue import PERCENT, metrics_by_name
 from reports.statistics.robustness import Robustness
 
 MEAN = "mean"
@@ -50,7 +49,7 @@ def scores_of(robustness: Robustness) -> Scores:
 
 
 def _dataset(robustness: Robustness, title: str) -> dict[str, Any]:
-    rows = robustness.conditions[robustness.conditions["dataset"] == title]
+    rows = _with_shown_ends(robustness.conditions[robustness.conditions["dataset"] == title])
     known = set(rows["corruption"])
     categories = {c: [n for n in names if n in known] for c, names in robustness.categories.items()}
     categories = {category: names for category, names in categories.items() if names}
@@ -125,10 +124,10 @@ def _point(value: float, low: float, high: float) -> Point:
     return [round(float(number), 6) for number in numbers]
 
 
-def _shown_ends(low: float, high: float) -> tuple[float, float]:
-    """Return the ends of the interval of a share from 0 to 1, clipped to that range."""
-    low, high = clipped(100 * np.array([low, high]), SHARE) / 100
-    return float(low), float(high)
+def _with_shown_ends(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows whose intervals are clipped to the possible range of their metric: shares are from 0 to 1, distances are not negative."""
+    highest = rows["metric"].map({name: 1.0 if m.unit == PERCENT else np.inf for name, m in metrics_by_name().items()})
+    return rows.assign(low=rows["low"].clip(lower=0.0), high=rows["high"].clip(upper=highest))
 
 
 def _mean(points: Sequence[Point]) -> Point:
@@ -140,7 +139,7 @@ def _add_measured_means(
     values: Mapping[str, Mapping[str, dict[str, list[Point]]]], summary: pd.DataFrame, severities: Sequence[int]
 ) -> None:
     """Replace the means over corruptions with the measured means, which have intervals."""
-    for row in summary[summary["quantity"] == "severity_mean"].to_dict("records"):
+    for row in _with_shown_ends(summary[summary["quantity"] == "severity_mean"]).to_dict("records"):
         series = values.get(row["model"], {}).get(row["metric"], {}).get(MEAN)
         if series is not None and int(row["of"]) in severities and not pd.isna(row["value"]):
-            series[1 + severities.index(int(row["of"]))] = _point(row["value"], *_shown_ends(row["low"], row["high"]))
+            series[1 + severities.index(int(row["of"]))] = _point(row["value"], row["low"], row["high"])

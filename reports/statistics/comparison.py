@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from endoarss.metrics.catalogue import MAIN, PERCENT, Shown, metrics_by_name, shown_metrics
+from endoarss.metrics.catalogue import MAIN, Shown, metrics_by_name, shown_metrics
 from reports.errors import ResultsError
 from reports.statistics.condition_scores import (
     EvaluatedModel,
@@ -32,7 +32,6 @@ from reports.statistics.variation import (
     interval,
     note_of_intervals,
     p_values,
-    score_interval,
 )
 
 CLEAN_ONLY = Grid((), (), ())
@@ -194,12 +193,11 @@ class _ComparedScores:
     all_scores: VariedScores
 
     def score_rows(self) -> list[tuple[Any, ...]]:
-        metric = metrics_by_name()[self.metric]
-        sign = 1 if metric.higher_is_better else -1
+        sign = 1 if metrics_by_name()[self.metric].higher_is_better else -1
         # Scores are rounded, because equal scores may differ by rounding errors of their sums.
         values = np.round(sign * self.scores, 12)
         best = int(values[0].argmax())
-        low, high = score_interval(self.scores, self.all_scores.variation, 1.0 if metric.unit == PERCENT else np.inf)
+        low, high = interval(self.scores, self.all_scores.variation)
         rows = []
         for i, label in enumerate(self.labels):
             score = (float(self.scores[0, i]), float(low[i]), float(high[i]))

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from endoarss.metrics.catalogue import PERCENT, Shown, metrics_by_name, shown_metrics
+from endoarss.metrics.catalogue import Shown, metrics_by_name, shown_metrics
 from reports.errors import ResultsError
 from reports.names import corruption_in_words
 from reports.statistics.condition_scores import EvaluatedModel, Grid, grid_of, images_of, score_model, variation_of
 from reports.statistics.variation import (
     Array,
     Variation,
+    interval,
     note_of_intervals,
-    score_interval,
     with_interval,
 )
 
@@ -205,10 +205,10 @@ class _SharedFacts:
 
 def _condition_rows(shared: _SharedFacts, model: str, scores: Mapping[str, Array]) -> pd.DataFrame:
     """Return the rows of one model in the table of conditions, without undefined scores."""
-    frames, metrics = [], metrics_by_name()
+    frames = []
     for metric, varied in scores.items():
         rows = pd.DataFrame(shared.grid.conditions(), columns=["corruption", "severity", "mask_warped"])
-        low, high = score_interval(varied, shared.variation, 1.0 if metrics[metric].unit == PERCENT else np.inf)
+        low, high = interval(varied, shared.variation)
         rows = rows.assign(dataset=shared.dataset, model=model, metric=metric, interval_over=shared.interval_over)
         frames.append(rows.assign(value=varied[0], low=low, high=high)[~np.isnan(varied[0])])
     return pd.concat(frames, ignore_index=True)[CONDITION_COLUMNS]

@@ -126,21 +126,6 @@ def interval(varied: Array, variation: Variation) -> tuple[Array, Array]:
     return varied[0] - half, varied[0] + half
 
 
-def score_interval(varied: Array, variation: Variation, highest: float = np.inf) -> tuple[Array, Array]:
-    """Return the `interval` of scores, clipped to their possible range.
-
-    Args:
-        varied: Array (R, ...).
-        variation: The units and trainings that its replicates leave out.
-        highest: Highest possible score; the lowest is 0.
-
-    Returns:
-        Lower and upper ends, two arrays (...), NaN if there are no replicates.
-    """
-    low, high = interval(varied, variation)
-    return np.maximum(low, np.minimum(varied[0], 0)), np.minimum(high, np.maximum(varied[0], highest))
-
-
 def with_interval(varied: Array, variation: Variation) -> tuple[float, float, float]:
     """Return the estimate of one varied value and its interval.
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from endoarss.metrics.catalogue import PERCENT, Shown, metrics_by_name, shown_metrics
-from reports.statistics.brackets import ANY, SHARE, SHARE_DIFFERENCE, with_brackets, with_sequences
+from reports.statistics.brackets import ANY, POSITIVE, SHARE, SHARE_DIFFERENCE, with_brackets, with_sequences
 from reports.statistics.claim_scores import COSINE
 from reports.statistics.claims import NOT_TESTED
 
@@ -60,9 +60,11 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
     for row in table[table["metric"].isin(list(metrics))].assign(has_rivals=rivals).to_dict("records"):
         cells = rows.setdefault((row["dataset"], row["model"]), {})
         head, is_share = metrics[row["metric"]].head, metrics[row["metric"]].unit == PERCENT
-        cells[head, "score"] = with_brackets(row["value"], row["low"], row["high"], limits=SHARE if is_share else ANY)
-        if not row["has_rivals"]:
-            continue
+        cells[head, "score"] = with_brackets(
+            row["value"], row["low"], row["high"], limits=SHARE if is_share else POSITIVE
+        )
+            if not row["has_rivals"]:
+                continue
         limits = SHARE_DIFFERENCE if is_share else ANY
         to_best = with_brackets(row["to_best"], row["to_best_low"], row["to_best_high"], sign="+", limits=limits)
         cells[head, "to best"] = "best" if row["model"] == row["best"] else to_best

@@ -10,6 +10,8 @@ import pytest
 
 from corruptions import CORRUPTIONS
 from endoarss.metrics import evaluate_classification
+from pipeline.study.cells import trainings_of
+from pipeline.study.loading import load_study
 from tests.docs.blocks import ROOT, blocks_of, link_checkout, run_page
 
 TUTORIALS = ROOT / "docs/tutorials"
@@ -19,6 +21,9 @@ FEWER_EPOCHS = {
     "snakemake --cores 2": "sed -i -E 's/epochs: [0-9]+/epochs: 2/; s/every: [0-9]+/every: 1/; "
     "s/severities: .*]/severities: [5], corruptions: [smoke, contrast]/' studies/my_frames.yaml && snakemake --cores 2"
 }
+
+# The study of weightings trains three seeds, so that its intervals contain the variation between trainings: here one, for fewer epochs.
+FEWER_TRAININGS = {"seeds: [0, 1, 2]": "seeds: [0]", "epochs: 20": "epochs: 4", "esd_frames: 100": "esd_frames: 60"}
 
 
 def test_every_tutorial_is_run_here() -> None:
@@ -55,9 +60,20 @@ def test_my_frames(tmp_path: Path) -> None:
 def with_weightings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout in which the tutorial of weightings was followed, which others go on from."""
     folder = link_checkout(tmp_path_factory.mktemp("weightings"))
-    names = run_page(TUTORIALS / "new-weighting.md", folder)
+    names = run_page(TUTORIALS / "new-weighting.md", folder, FEWER_TRAININGS)
     assert {"equal", "loss_share", "unit_gradients"} <= set(names["table"]["weighting"])
+    assert len(names["pairs"]) == 6 and (names["pairs"]["low"] <= names["pairs"]["high"]).all()
     return folder
+
+
+def test_the_study_of_weightings_has_three_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in blocks_of(TUTORIALS / "new-weighting.md"):
+        if block.title:
+            path = tmp_path / block.title
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(block.text)
+    assert len(trainings_of(load_study(path))) == 9
 
 
 @pytest.mark.slow

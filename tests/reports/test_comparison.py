@@ -219,6 +219,21 @@ def test_the_accuracy_is_that_of_the_answers_where_an_activity_lacks() -> None:
     assert found[1] == pytest.approx((rest["activity_true"] == rest["activity_predicted"]).mean())
 
 
+def test_the_csv_has_the_computed_interval_and_the_printed_table_the_possible_one() -> None:
+    runs = rows(1, sequences=3, quality=0.95)
+    hits = runs["sequence"] != "s0"
+    runs["activity_predicted"] = runs["activity_true"].where(hits, (runs["activity_true"] + 1) % ACTIVITIES)
+    runs.loc[hits, "hd95_1"] = 0.0
+    found, varied = compare([model("A", runs)]), vary_scores([model("A", runs)])
+    table = table_comparison(found.scores).loc["Toy"]
+    for metric, scale in (("accuracy", 100), ("hd95", 1)):
+        low, high = interval(varied.scores["A"][metric], varied.variation)
+        assert table.loc[(metric, "A"), ["low", "high"]].tolist() == pytest.approx([scale * low, scale * high])
+    assert table.loc[("accuracy", "A"), "high"] > 100 and table.loc[("hd95", "A"), "low"] < 0
+    shown = readable_comparison(found.scores).iloc[0]
+    assert shown["Accuracy (%)", "score"].endswith(", 100.0]") and "[0.0, " in shown["HD95 (px)", "score"]
+
+
 def test_brackets() -> None:
     nan = float("nan")
     assert with_brackets(1.25, 1.0, 2.0) == "1.2 [1.0, 2.0]" and with_brackets(1, nan, nan, "+", 2) == "+1.00"

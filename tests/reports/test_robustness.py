@@ -229,7 +229,17 @@ def test_intervals_hold_the_estimate() -> None:
         assert len(known) >= 20 and (known["high"] > known["low"] + 0.01).mean() > 0.5
         assert (known["low"] <= known["value"] + 1e-12).all() and (known["value"] <= known["high"] + 1e-12).all()
     accuracy = found.conditions[found.conditions["metric"] == "accuracy"]
-    assert accuracy["low"].min() >= 0 and accuracy["high"].max() <= 1
+    half = accuracy["value"] - accuracy["low"], accuracy["high"] - accuracy["value"]
+    assert accuracy["high"].max() > 1, "tables hold the interval as it was computed"
+    np.testing.assert_allclose(*half, atol=1e-12)
+    points = [
+        point
+        for model in scores_of(found).content["datasets"][0]["values"].values()
+        for series in model["accuracy"].values()
+        for point in series
+        if point is not None and len(point) == 3
+    ]
+    assert min(low for _, low, _ in points) >= 0 and max(high for *_, high in points) == 1, "the page clips it"
 
 
 def test_ratios_of_nothing_are_undefined() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reports.statistics.brackets import SHARE, SHARE_DIFFERENCE, limits_of, with_brackets
-from reports.statistics.variation import Variation, gap_of_best, interval, note_of_intervals, p_values, score_interval
+from reports.statistics.variation import Variation, gap_of_best, interval, note_of_intervals, p_values
 
 DRAWS = 20_000
 
@@ -63,12 +63,6 @@ def test_what_does_not_vary_is_certain_and_nothing_is_no_difference() -> None:
     low, high = interval(varied, variation)
     np.testing.assert_allclose(low, high)
     assert np.isnan(interval(varied, Variation())[0]).all() and np.isnan(p_values(varied, Variation())).all()
-
-
-def test_scores_stay_within_what_is_possible() -> None:
-    varied = np.array([[0.98, 0.02], [0.9, 0.01], [1.0, 0.1], [1.0, 0.0]])
-    low, high = score_interval(varied, Variation(3), 1.0)
-    assert high[0] == 1 and low[1] == 0 and low[0] < 0.98 and high[1] > 0.02
 
 
 def test_notes_say_what_varies() -> None:

@@ -107,9 +107,11 @@ def _dataset_table(study: Study) -> ReportTable:
     cards = [card_of(study, dataset) for dataset in study.datasets]
     datasets = tables.table_datasets(cards)
     if not study.compare_with_paper:
-        return ReportTable("Datasets", datasets, datasets)
+        return ReportTable("Datasets", datasets, datasets, note=_CLASSES_NOTE)
     compared = tables.datasets_against_paper(datasets, [card["name"] for card in cards], paper_datasets())
-    return ReportTable("Datasets, compared with the paper's Table I", compared, compared, note=_PAPER_NOTE)
+    return ReportTable(
+        "Datasets, compared with the paper's Table I", compared, compared, note=f"{_CLASSES_NOTE} {_PAPER_NOTE}"
+    )
 
 
 def _models_without_robustness(results: StudyResults, robustness: Robustness) -> list[tuple[str, str]]:
@@ -133,6 +135,7 @@ def _leakage_table(results: StudyResults) -> ReportTable:
     return ReportTable(title, table, tables.readable_leakage(table, labels), note=note, protocol=study.protocol)
 
 
+_CLASSES_NOTE = "Classes are counted without the background, and only if they occur in a frame."
 _PAPER_NOTE = "The paper's numbers are in columns of their own. Synthetic and partial data differ from them by design."
 _SIMILARITY_NOTE = "Correlation of 32x32 RGB thumbnails. 1: the thumbnails are identical."
 _LEAKAGE_NOTE = (

@@ -19,6 +19,7 @@ from pipeline.errors import InputError
 from pipeline.io.images import read_ids, write_png
 from pipeline.new_study import masks as masks_module
 from pipeline.new_study.new_study import NewStudy, new_study
+from pipeline.new_study.split import choose_test_sequences
 from pipeline.preparation.build_dataset import collect, split_of
 from pipeline.study.cells import cells_of
 from pipeline.study.conditions import conditions_of
@@ -26,6 +27,7 @@ from pipeline.study.loading import load_study, make_study
 from pipeline.study.robust_models import robustness_cells
 
 Write = Callable[..., tuple[Path, Path]]
+NO_INTERVALS = "with one test sequence the report has no intervals"
 RED, GREEN, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 0)
 
 
@@ -479,12 +481,63 @@ def test_the_command(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_blurred_masks_are_mended_as_the_page_says(write: Write, stored: list[Any], values: list[str]) -> None:
     page = (Path(__file__).parents[3] / "docs/own-frames.md").read_text(encoding="utf-8")
-    Path("mend_masks.py").write_text(page.split("```python\n")[1].split("```")[0])
+    Path("mend_masks.py").write_text(page.split("## Blurred masks")[1].split("```python\n")[1].split("```")[0])
     images, masks = write(stored)
     blurred(masks, "JPEG")
     subprocess.run([sys.executable, "mend_masks.py", str(masks), "mended", *values], check=True)
     made = new_study("own", images, Path("mended"))
     assert len(dataset_of(made)["plain"]["classes"]) == len(values) and "cannot be used" not in made.text
+
+
+def test_names_that_repeat_are_paths_as_the_page_says(write: Write) -> None:
+    page = (Path(__file__).parents[3] / "docs/own-frames.md").read_text(encoding="utf-8")
+    images, masks = write([0, 1, 2], image="v{case}/{number:04d}.png", mask="v{case}/{number:04d}.png")
+    for path in sorted([*images.rglob("*.png"), *masks.rglob("*.png")]):
+        path.rename(path.with_name(f"{int(path.stem) // 3:04d}.png"))
+    rows = [f"v{n % 3 + 1},{n // 3:04d}.png,{('cut', 'idle')[n % 2]}" for n in range(12)]
+    Path("phases.csv").write_text("\n".join(["video,frame,phase", *rows]))
+    exec(page.split("## Names that repeat")[1].split("```python\n")[1].split("```")[0])
+    made = new_study("own", images, masks, Path("labels.csv"))
+    assert dataset_of(made)["plain"]["columns"] == {"name": "name", "activity": "phase", "sequence": "video"}
+    assert len(collect(load_study(made.path), "own")[0].samples) == 12
+
+
+@pytest.mark.parametrize(
+    ("sizes", "test_sizes"),
+    [
+        ([12] * 6, [12, 12]),
+        ([5] * 10, [5, 5]),
+        ([30, 30, 30, 10], [10, 30]),
+        ([40, 20, 9, 8, 8, 8, 7], None),
+        ([10, 10, 10], [10]),
+        ([90, 10], [10]),
+    ],
+)
+def test_of_four_sequences_or_more_two_are_tested(sizes: list[int], test_sizes: list[int] | None) -> None:
+    sequences = [f"s{index}" for index, size in enumerate(sizes) for _ in range(size)]
+    test = choose_test_sequences(sequences, [set() for _ in sequences])
+    chosen = sorted(sequences.count(name) for name in test)
+    assert chosen == test_sizes if test_sizes else len(test) >= 2 and 0.15 <= sum(chosen) / len(sequences) <= 0.25
+
+
+@pytest.mark.parametrize("cases", [3, 6])
+def test_one_test_sequence_is_said_to_have_no_intervals(write: Write, cases: int) -> None:
+    images, masks = write([0, 1, 2], frames=24)
+    for path in [*images.iterdir(), *masks.iterdir()]:
+        number = int(path.stem[-4:])
+        path.rename(path.with_name(f"case{number % cases}_{number:04d}{path.suffix}"))
+    made = new_study("own", images, masks)
+    assert len(dataset_of(made)["test"]) == (1 if cases == 3 else 2)
+    assert any(NO_INTERVALS in line for line in made.unknown) == (cases == 3)
+
+
+@pytest.mark.parametrize("tested", [1, 2])
+def test_a_split_of_ones_own_with_one_test_sequence_is_said_to_have_no_intervals(write: Write, tested: int) -> None:
+    images, masks = write([0, 1, 2])
+    rows = [f"case{n % 3 + 1}_{n:04d}.jpg,{'test' if n % 3 < tested else 'train'}" for n in range(12)]
+    Path("l.csv").write_text("\n".join(["name,split", *rows]))
+    made = new_study("own", images, masks, Path("l.csv"))
+    assert dataset_of(made)["split"] == "given" and any(NO_INTERVALS in line for line in made.unknown) == (tested == 1)
 
 
 def test_the_test_part_shows_what_the_training_part_shows(write: Write) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,8 @@ from endoarss.errors import TrainingError
 from pipeline.cli import main
 from pipeline.io.processes import processes
 from pipeline.results.cell_state import missing_models, missing_robust_models
-from pipeline.results.paths import failure_file
+from pipeline.results.paths import failure_file, history_file
+from pipeline.results.reference import COMPARISON, HISTORY, PAIRS
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cells import find_cell
 from pipeline.study.folders import cell_folder
@@ -97,6 +99,14 @@ def test_a_cell_that_failed_is_a_dash_with_its_reason(one_evaluated: Path, monke
     assert cost.loc["Equal", "All parameters"] > 0 and pd.isna(cost.loc["DB-MTL", "All parameters"])
     assert "R HPS DB-MTL on MTLESD" in Path("results/toy/report/reproduction.md").read_text()
     assert not (tables / "table7_robustness.csv").exists()
+    assert "Classes are counted without the background" in (tables / "table1_datasets.tex").read_text()
+    for name, documented in (("table_comparison", COMPARISON), ("table_pairs", PAIRS)):
+        assert list(pd.read_csv(tables / f"{name}.csv")) == list(documented), name
+    history = pd.read_csv(history_file(study, find_cell(study, CELL)))
+    assert {re.sub("activity|segmentation", "<task>", name) for name in history} == set(HISTORY) - {
+        "experts_<task>",
+        "validation",
+    }
 
     assert run(one_evaluated, "train", "--cell", OTHER) == 0 and run(one_evaluated, "evaluate", "--cell", OTHER) == 0
     assert not missing_models(study), "a success forgets the failure"
