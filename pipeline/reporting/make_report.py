@@ -41,6 +41,7 @@ def make_report(study: Study, if_gaps: bool = False) -> None:
         drawings = [other.submit(draw_figures_of_datasets, study)]
         results = _timed("results", lambda: collect_results(study, reductions_of_page(study)))
         drawings.append(other.submit(draw_figures_without_rows, study))  # their captions need results.parquet
+        drawings[0].result()  # a table reads the similarity of frames, which `draw_leakage` writes
         _timed("tables", lambda: make_tables(study, results))
         _timed("figures", lambda: draw_figures(study, results=results, without=_without_rows(study)))
         for drawing in drawings:

@@ -107,11 +107,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """All checks of a study."""
+    """All checks of a study, and in words what was not checked."""
 
     study: str
     study_sha256: str
     checks: Sequence[Check]
+    not_checked: Sequence[str] = ()
 
     @property
     def failures(self) -> int:
@@ -120,7 +121,10 @@ class Report:
 
     def show(self) -> str:
         """Return the report as text."""
-        return "\n".join(line for check in self.checks for line in check.lines())
+        lines = [line for check in self.checks for line in check.lines()]
+        if self.not_checked:
+            lines += ["not checked:", *(f"  {line}" for line in self.not_checked)]
+        return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the complete report as JSON data."""
@@ -129,4 +133,5 @@ class Report:
             "study_sha256": self.study_sha256,
             "passed": not self.failures,
             "checks": [asdict(check) for check in self.checks],
+            "not_checked": list(self.not_checked),
         }

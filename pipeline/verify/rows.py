@@ -26,7 +26,7 @@ from pipeline.results.cell_state import missing_robust_models
 from pipeline.study.cell import Cell
 from pipeline.study.cells import models_of
 from pipeline.study.datasets import evaluated_on, labels_of
-from pipeline.study.folders import cell_folder, dataset_folder
+from pipeline.study.folders import cell_folder, dataset_folder, results_folder
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robust_models
 from pipeline.verify.compare import as_stored, difference
@@ -34,13 +34,13 @@ from pipeline.verify.findings import Check
 
 _EVALUATE = "Evaluate the cell again, or run snakemake."
 _PREDICT = "Restore the file, or: endoarss evaluate --again."
-_ROBUSTNESS = "Restore the file, or evaluate the cell's robustness again."
+_ROBUSTNESS = "Restore the file, or evaluate the robustness again."
 _COLLECT = "Run snakemake, or: endoarss step collect_results."
 _ROWS = ("rows", "tables of rows and scores")  # name and content of the check
 
 
 def check_rows(study: Study, workers: int) -> Check:
-    """Check rows and scores of every cell, also under corruption, and the rows of reference predictions.
+    """Check rows and scores of every cell, also under corruption, of external models, and of reference predictions.
 
     Rows on clean images are measured again from predictions, and every bit must be equal. Scores in metrics.json are computed again from
     rows.
@@ -53,6 +53,7 @@ def check_rows(study: Study, workers: int) -> Check:
     work += [(_check_references, dataset) for dataset in paths.evaluated_datasets(study)]
     lacking = missing_robust_models(study)
     work += [(_check_robust_scores, cell) for cell in robust_models(study) if cell not in lacking]
+    work += [(_check_external, folder) for folder in external_folders(study)]
     check = Check(*_ROWS)
     for part in ordered_map(partial(_check_in_process, study), work, workers, "verify rows", "table"):
         check.add(part)
@@ -60,11 +61,17 @@ def check_rows(study: Study, workers: int) -> Check:
 
 
 def _check_in_process(study: Study, work: tuple[Callable[[Check, Study, Any], None], Any]) -> Check:
-    """Return the check of one cell or dataset; it runs in its own process."""
-    (run, cell_or_dataset), check = work, Check(*_ROWS)
-    with check.collects_errors(cell_or_dataset):
-        run(check, study, cell_or_dataset)
+    """Return the check of one cell, dataset or external model; it runs in its own process."""
+    (run, subject), check = work, Check(*_ROWS)
+    with check.collects_errors(subject):
+        run(check, study, subject)
     return check
+
+
+def external_folders(study: Study) -> list[Path]:
+    """Return the folders predictors/<name>/<dataset> that hold the robustness of a model from elsewhere."""
+    found = (results_folder(study) / paths.StudyOutput.PREDICTORS).glob(f"*/*/{paths.CellOutput.ROBUSTNESS}")
+    return sorted(path.parent for path in found)
 
 
 def is_packed(study: Study, dataset: str) -> bool:
@@ -126,11 +133,24 @@ def _check_references(check: Check, study: Study, dataset: str) -> None:
 
 
 def _check_robust_scores(check: Check, study: Study, cell: Cell) -> None:
-    metrics, rows, provenance = paths.robustness_files(study, cell)[:3]
-    _compare_digest(check, rows, read_json(provenance).get("per_image_sha256"), _ROBUSTNESS)
-    scores = scores_by_condition(read_table(rows), labels_of(study, cell.dataset))
+    _compare_robustness(check, study, paths.robustness_files(study, cell), cell.dataset)
+
+
+def _check_external(check: Check, study: Study, folder: Path) -> None:
+    files = paths.RobustnessFiles.below(folder / paths.CellOutput.ROBUSTNESS)
+    if folder.name not in study.datasets:
+        check.gaps.append(f"{folder}: the study has no dataset {folder.name!r}")
+    elif all(check.has(path) for path in files[:3]):
+        _compare_robustness(check, study, files, folder.name)
+
+
+def _compare_robustness(check: Check, study: Study, files: paths.RobustnessFiles, dataset: str) -> None:
+    """Compare rows under corruption with their digest, and scores with those computed from the rows."""
+    _compare_digest(check, files.rows, read_json(files.provenance).get("per_image_sha256"), _ROBUSTNESS)
+    scores = scores_by_condition(read_table(files.rows), labels_of(study, dataset))
     check.checked += 1
-    _compare_json(check, metrics, read_json(metrics).get("scores"), scores, rows.name)
+    stored = read_json(files.scores).get("scores")
+    _compare_json(check, files.scores, stored, scores, files.rows.name, _ROBUSTNESS)
 
 
 def _compare_digest(check: Check, path: Path, expected: str | None, advice: str) -> None:
@@ -168,7 +188,7 @@ def _compare_scores(check: Check, path: Path, computed: dict[str, Any]) -> None:
     _compare_json(check, path, stored, computed, paths.ROWS)
 
 
-def _compare_json(check: Check, path: Path, stored: Any, computed: Any, origin: str) -> None:
+def _compare_json(check: Check, path: Path, stored: Any, computed: Any, origin: str, advice: str = _EVALUATE) -> None:
     # Convert both to what JSON stores, with NaN as text, because NaN is not equal to itself.
     found, expected = (_values(json.loads(json.dumps(content), parse_constant=str)) for content in (stored, computed))
     different = [name for name in {**expected, **found} if found.get(name, "nothing") != expected.get(name, "nothing")]
@@ -176,7 +196,7 @@ def _compare_json(check: Check, path: Path, stored: Any, computed: Any, origin: 
         name = different[0]
         where = f"{path}, {name} ({len(different):,} of {len(expected):,} values differ)"
         computed_value = f"{expected.get(name, 'nothing')}, which {origin} gives"
-        check.fail(where, str(found.get(name, "nothing")), computed_value, _EVALUATE)
+        check.fail(where, str(found.get(name, "nothing")), computed_value, advice)
 
 
 def _values(content: Any, name: str = "") -> dict[str, Any]:

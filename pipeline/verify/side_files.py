@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from corruptions import known_corruptions
 from pipeline.datasets.manifest import read_manifest
 from pipeline.io.saved_files import read_history, read_representations, read_similarities
@@ -24,7 +22,7 @@ _DRAW = "Run snakemake, or: endoarss step draw_leakage."
 
 
 def check_side_files(study: Study) -> Check:
-    """Check history.csv, gallery.npz, representations.npz and similarity.json, and note which files are not checked."""
+    """Check history.csv, gallery.npz, representations.npz and similarity.json."""
     check = Check("side files", "histories, gallery masks, representations and similarities")
     missing, not_robust = missing_models(study), missing_robust_models(study)
     for cell in trainings_of(study):
@@ -44,7 +42,6 @@ def check_side_files(study: Study) -> Check:
     if leakage_datasets(study):
         with check.collects_errors(paths.similarity_file(study)):
             _check_similarity(check, study)
-    _note_unchecked(check, study)
     return check
 
 
@@ -87,17 +84,3 @@ def _check_similarity(check: Check, study: Study) -> None:
             )
         elif not splits:
             check.fail(path, f"no split of {dataset}", "random_by_activity and by_sequence", _DRAW)
-
-
-def _note_unchecked(check: Check, study: Study) -> None:
-    """Note the files that a verification does not check."""
-    groups: dict[str, list[Path]] = {
-        "tables": paths.table_files(study),
-        "figures": paths.figure_files(study),
-        "the page": [paths.report_file(study)],
-        "paper.tex": [paths.paper_file(study)],
-    }
-    counts = {name: sum(path.is_file() for path in files) for name, files in groups.items()}
-    unchecked = ", ".join(f"{name} ({count})" for name, count in counts.items() if count)
-    if unchecked:
-        check.notes.append(f"not checked: {unchecked}; `endoarss report` makes them again from verified files.")

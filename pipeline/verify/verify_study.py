@@ -18,6 +18,7 @@ from pipeline.verify.findings import Check, Report
 from pipeline.verify.rows import check_results, check_rows
 from pipeline.verify.settings import check_settings
 from pipeline.verify.side_files import check_side_files
+from pipeline.verify.unchecked import unchecked
 
 
 def print_verification(
@@ -63,10 +64,10 @@ def verify(study: Study, count: int = 3, cell_ids: Sequence[str] = (), seed: int
     if cells or count:
         from pipeline.verify.predictions import check_predictions, sample
 
-        checks.append(
-            _guarded("predictions", lambda: check_predictions(study, cells or sample(study, count, seed), seed))
-        )
-    return Report(study.name, study_digest(study), checks)
+        cells = cells or sample(study, count, seed)
+        checks.append(_guarded("predictions", lambda: check_predictions(study, cells, seed)))
+    gaps = sum(len(check.gaps) for check in checks)
+    return Report(study.name, study_digest(study), checks, unchecked(study, cells, gaps))
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Check:

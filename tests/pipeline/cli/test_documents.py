@@ -16,7 +16,7 @@ LINES = [
     (path.name, line)
     for path in DOCUMENTS
     for block in re.findall(r"```bash\n(.*?)```", path.read_text(), re.S)
-    for line in re.findall(r"(?m)(?:^|&& )endoarss ([^&\n]*)", block)
+    for line in re.findall(r"(?m)(?:^ *|&& )endoarss ([^&\n]*)", block)
 ]
 
 

@@ -122,6 +122,7 @@ def test_a_whole_study_passes_and_nothing_of_it_is_touched(study: Path, capsys: 
     assert not any(check["gaps"] or check["warnings"] or check["notes"] for check in checks.values())
     said = capsys.readouterr().out
     assert "datasets: 44 images, masks and arrays checked, 0 wrong\n" in said
+    assert "not checked:" not in said, "every model predicted again, and nothing is drawn"
     Path("report.json").unlink()
     after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in Path().rglob("*") if path.is_file()}
     assert after == before
@@ -315,7 +316,7 @@ def test_forged_rows_under_corruption_are_found_without_a_model(study: Path) -> 
     assert run(study, "step", "collect_results") == 0
     status, checks = verify(study, "--cells", "0")
     (line,) = wrong(checks).pop("rows")
-    assert status == 1 and line.startswith(f"{path}: sha256 ") and "evaluate the cell's robustness again" in line
+    assert status == 1 and line.startswith(f"{path}: sha256 ") and "evaluate the robustness again" in line
 
 
 def test_results_of_another_run(study: Path) -> None:
@@ -379,6 +380,49 @@ def test_what_is_not_there_is_a_gap(study: Path, capsys: pytest.CaptureFixture[s
     shutil.rmtree("data")
     status, checks = verify(study)
     assert status == 0 and checks["study"]["checked"] == 0 and f"{RESNET}: not trained yet" in checks["study"]["gaps"]
+    last = capsys.readouterr().out.split("not checked:\n")[1]
+    assert "  2 of 2 models are missing, so this report shows nothing about them\n" in last
+    gaps = sum(len(check["gaps"]) for check in checks.values())
+    assert f"  {gaps} files or results are missing (listed above" in last
+    assert read_json(Path("report.json"))["not_checked"] == [line.strip() for line in last.splitlines()]
+
+
+def test_the_end_says_what_is_not_checked(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("tables/table1_datasets.csv", "report/index.html"):
+        path = Path("results/toy", name)
+        path.parent.mkdir()
+        path.touch()
+    capsys.readouterr()
+    assert verify(study, "--cells", "0")[0] == 0
+    assert capsys.readouterr().out.split("not checked:\n")[1].splitlines() == [
+        "  2 of 2 models did not predict again (--cells)",
+        "  1 of 1 robustness evaluations were not repeated, even in part",
+        "  tables (1), the page (1): `endoarss report` makes them again from the saved results",
+    ]
+
+
+def test_changed_rows_of_an_external_model(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path("results/toy/predictors/mine/mtlesd")
+    shutil.copytree(CELLS / RESNET / "robustness", folder / "robustness")
+    capsys.readouterr()
+    status, checks = verify(study, "--cells", "0")
+    assert status == 0 and checks["rows"]["checked"] == 2 * 3 + 3 + 2
+    assert f"\n  {folder}: the predictions of this external model" in capsys.readouterr().out
+    path = folder / "robustness/per_image.parquet"
+    rows = pd.read_parquet(path)
+    rows["activity_predicted"] = rows["activity_true"]
+    rows.to_parquet(path, index=False)
+    status, checks = verify(study, "--cells", "0")
+    found = wrong(checks).pop("rows")
+    assert status == 1 and found[0].startswith(f"{path}: sha256 ")
+    assert found[1].startswith(f"{path.with_name('metrics.json')}, accuracy")
+    path.unlink()
+    shutil.copytree(folder, folder.with_name("gone"))
+    status, checks = verify(study, "--cells", "0")
+    assert status == 0 and checks["rows"]["gaps"] == [
+        f"{folder.with_name('gone')}: the study has no dataset 'gone'",
+        f"{path}: missing",
+    ]
 
 
 def test_results_without_data_are_verified_as_far_as_can_be(study: Path) -> None:
