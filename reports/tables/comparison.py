@@ -63,8 +63,8 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
         cells[head, "score"] = with_brackets(
             row["value"], row["low"], row["high"], limits=SHARE if is_share else POSITIVE
         )
-            if not row["has_rivals"]:
-                continue
+        if not row["has_rivals"]:
+            continue
         limits = SHARE_DIFFERENCE if is_share else ANY
         to_best = with_brackets(row["to_best"], row["to_best_low"], row["to_best_high"], sign="+", limits=limits)
         cells[head, "to best"] = "best" if row["model"] == row["best"] else to_best
