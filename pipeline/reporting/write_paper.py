@@ -204,7 +204,7 @@ def _reproduction(study: Study) -> list[str]:
         f"The settings, with every default, are saved with the results in studies/{study_digest(study)[:12]}.json.",
         "Snakemake makes everything from the raw trees and the study's file.",
         f"Every number of a table is in {results_folder(study)}/tables as CSV, and every measurement is in results.parquet.",
-        "On a CPU the same code and packages give the same bits.",
+        "On CPUs of the same kind, the same code and packages give the same bits.",
         "On a GPU the last bits of sums differ, and with them everything that is computed from these sums.",
     ]
 
