@@ -40,9 +40,18 @@ def to_floats(values: Any, what: str) -> NDArray[np.float64]:
     try:
         return array.astype(np.float64, copy=False)
     except (TypeError, ValueError):
+        wrong = next((value for value in array.flat if not _is_number(value)), array.flat[0])
         raise ValueError(
-            f"{what}: {array.flat[0]!s:.80} is not a number; expected integers, such as the position of each name in a list of all names."
+            f"{what}: {wrong!s:.80} is not a number; expected integers, such as the position of each name in a list of all names."
         ) from None
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def to_mask(values: Any) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, jaccard_score, precision_score, recall_score
 from sklearn.metrics import confusion_matrix as confusion_of_scikit_learn
 
+from endoarss.arrays import to_floats
 from endoarss.errors import UnknownNameError
 from endoarss.metrics import (
     confusion_matrix,
@@ -111,6 +112,8 @@ def test_names_as_labels_are_refused_with_what_to_do(convert: Callable[[list[str
     for truth, prediction in ((names, [0, 1]), ([0, 1], names)):
         with pytest.raises(ValueError, match="labels: cut is not a number; expected integers, such as the position of"):
             evaluate_classification(truth, prediction, 2)
+    with pytest.raises(ValueError, match="labels: cut is not a number"):
+        to_floats(np.array([1, "cut"], object), "labels")
     with pytest.raises(ValueError, match="activity_true: cut is not a number; expected integers"):
         scores_of_rows({"activity_true": names, "activity_predicted": np.array([0, 1])}, [], ["cut", "idle"])
 
