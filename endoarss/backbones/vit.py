@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from endoarss.backbones.base import Backbone
 from endoarss.backbones.lockstep import Stitched, in_lockstep
+from endoarss.backbones.patch_projection import project_patches
 from endoarss.backbones.timm_model import create_timm_model
 from endoarss.errors import SettingsError
 from endoarss.lora import Streams, adapt_block
@@ -95,6 +96,7 @@ def _create(settings: BackboneSettings, input_size: int) -> Any:
             f"{settings.model!r} is a {type(vit).__name__}; expected a VisionTransformer or Eva of timm. Use the backbone timm_features "
             "for a model with feature maps."
         )
+    vit.patch_embed.proj = project_patches(vit.patch_embed.proj)
     return _without_pooling(vit)
 
 
