@@ -30,8 +30,9 @@ def project_patches(convolution: nn.Module) -> nn.Module:
     """
     if not isinstance(convolution, nn.Conv2d) or isinstance(convolution.padding, str):
         return convolution
-    size = (convolution.in_channels, convolution.out_channels, convolution.kernel_size, convolution.kernel_size)
-    result = PatchProjection(*size, bias=convolution.bias is not None)
+    patch = convolution.kernel_size[0], convolution.kernel_size[1]
+    channels = convolution.in_channels, convolution.out_channels
+    result = PatchProjection(*channels, patch, patch, bias=convolution.bias is not None)
     kinds = [(c.stride, c.padding, c.dilation, c.groups) for c in (convolution, result)]
     if kinds[0] != kinds[1]:
         return convolution

@@ -83,7 +83,7 @@ def test_every_table_and_history_is_there(demo: Path) -> None:
     numbered = {int(name[5]) for name in rows if name[5].isdigit()}
     assert numbered == set(range(1, 8))
     assert rows["table_robustness_conditions"] > 3 * 57 * 2
-    assert rows["table5_ablation"] == 6 and rows["table6_rank"] == 2 and rows["table_cost"] == 14
+    assert rows["table5_ablation"] == 6 and rows["table6_rank"] == 2 and rows["table_cost"] == 12
     histories = list(demo.glob("cells/*/*/*/*/*/history.csv"))
     assert len(histories) == 15
     for path in histories:
