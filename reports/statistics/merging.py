@@ -182,21 +182,19 @@ def _surgery_effects(case: MergingCase, frame: pd.DataFrame) -> list[tuple[int, 
     for rank, with_surgery in frame[frame["rank"] > 0].groupby("rank", sort=False):
         if "surgery_gain" not in with_surgery or with_surgery["surgery_gain"].isna().all():
             continue  # there is no merged model without Surgery to compare with
-        gains = with_surgery["surgery_gain"]
-        worse = with_surgery[gains < -1e-9]
-        has_bias = "bias_change" in with_surgery and with_surgery["bias_change"].notna().any()
-        effect = f"{where}Surgery of rank {rank}"
-        if has_bias:
+        changes = []
+        if "bias_change" in with_surgery and with_surgery["bias_change"].notna().any():
             whose = "every merger" if len(with_surgery) > 1 else str(with_surgery["Model"].iloc[0])
-            effect += f" cuts the bias of {whose} by {_range(-with_surgery['bias_change'], '.0f')} %"
-        if worse.empty:
-            effect += f"{' and' if has_bias else ''} does not lower the mean of accuracy and mIoU of any merger"
-            effect += f" (it changes by {_range(gains, '+.2f')} points; {_without_zero(with_surgery, 'surgery_gain')})."
-        else:
-            effect += f"{', BUT' if has_bias else ''} LOWERS the mean of accuracy and mIoU of {_listed(frame, worse)}."
-        sentences = [effect]
+            changes.append(f"the bias of {whose} by {_range(with_surgery['bias_change'], '+z.0f')} %")
+        gains = with_surgery["surgery_gain"]
+        intervals = _without_zero(with_surgery, "surgery_gain")
+        changes.append(f"the mean of accuracy and mIoU by {_range(gains, '+z.2f')} points ({intervals})")
+        sentences = [f"{where}Surgery of rank {rank} changes {' and '.join(changes)}."]
+        worse = with_surgery[gains < -1e-9]
+        if len(worse):
+            sentences.append(f"{where}Surgery of rank {rank} lowers this mean for {_listed(frame, worse)}.")
         if "to_joint" in with_surgery and with_surgery["to_joint"].notna().any():
-            gap, intervals = _range(with_surgery["to_joint"], "+.2f"), _without_zero(with_surgery, "to_joint")
+            gap, intervals = _range(with_surgery["to_joint"], "+z.2f"), _without_zero(with_surgery, "to_joint")
             sentences.append(
                 f"{where}with Surgery, merged models differ from the jointly trained model by {gap} points ({intervals})."
             )
@@ -250,7 +248,7 @@ def _under_corruption(frame: pd.DataFrame, with_surgery: pd.DataFrame) -> list[s
             scores = with_surgery.set_index("merger")[name]
             gains = (scores - without.reindex(scores.index)).dropna()
             if len(gains):
-                changes.append(f"mPC of {metrics_by_name()[metric].title} by {_range(gains, '+.2f')} points")
+                changes.append(f"mPC of {metrics_by_name()[metric].title} by {_range(gains, '+z.2f')} points")
     return [f"Surgery changes {' and '.join(changes)}."] if changes else []
 
 
