@@ -24,7 +24,7 @@ from reports.names import merged_label
 from reports.statistics.claim_scores import COSINE, MPC, Model, Score, cosine_scores, scores_of
 from reports.statistics.comparison import VariedScores, vary_mpc, vary_scores
 from reports.statistics.condition_scores import EvaluatedModel, ScoredRun, score_run
-from reports.statistics.variation import Variation
+from reports.statistics.variation import Variation, say_intervals
 
 # Columns that rows of clean images lack.
 CLEAN_ROWS = {"corruption": "", "severity": 0, "mask_warped": True}
@@ -85,10 +85,10 @@ def varied_scores(results: StudyResults, dataset: str) -> VariedScores | None:
 
 
 def notes_of_intervals(results: StudyResults) -> str:
-    """Return a text that says what the intervals of clean scores are computed over, for each dataset with results."""
+    """Return a text that says what the intervals of clean scores are computed over, in all datasets with results."""
     titles = titles_of(results.study)
     varied = {titles[dataset]: results.once(varied_scores, dataset) for dataset in evaluated_datasets(results.study)}
-    return " ".join(scores.note(title) for title, scores in varied.items() if scores is not None)
+    return say_intervals(scores.note(title) for title, scores in varied.items() if scores is not None)
 
 
 def robust_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedModel]:

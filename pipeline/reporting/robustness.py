@@ -22,6 +22,7 @@ from reports import names
 from reports.figures.heatmap import draw_heatmap
 from reports.figures.robustness import draw_retention, draw_severity
 from reports.statistics.robustness import EvaluatedModel, Robustness, measure_robustness
+from reports.statistics.variation import say_intervals
 from reports.tables.robustness import (
     readable_robustness,
     readable_robustness_summary,
@@ -59,7 +60,7 @@ def robustness_tables(
         gaps: A text on models without results.
         without_results: Dataset and label of each model without results.
     """
-    intervals, notes, levels = " ".join(robustness.intervals), " ".join(robustness.notes), _severities(robustness)
+    intervals, notes, levels = say_intervals(robustness.intervals), " ".join(robustness.notes), _severities(robustness)
     means = table_robustness(robustness.summary, robustness.categories)
     summary = table_robustness_summary(robustness.summary)
     shown, legend = robustness.for_readers(), robustness.legend()
@@ -115,7 +116,7 @@ def _severities(robustness: Robustness) -> str:
 def robustness_drawers(robustness: Robustness, caption: str) -> dict[str, Callable[[Path, Path], None]]:
     """Return the function that draws each figure of robustness, by name."""
     head = f"{caption}\nSeverities: {_severities(robustness)}. {robustness.legend()}".rstrip()
-    head_of_curves = f"{' '.join(robustness.intervals)}\n{head}"
+    head_of_curves = f"{say_intervals(robustness.intervals)}\n{head}"
     shown = robustness.for_readers()
     return {
         names.FIGURE_SEVERITY: partial(draw_severity, shown.summary, head_of_curves),

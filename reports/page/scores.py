@@ -11,6 +11,7 @@ import pandas as pd
 
 from endoarss.metrics.catalogue import PERCENT, metrics_by_name
 from reports.statistics.robustness import Robustness
+from reports.statistics.variation import say_intervals
 
 MEAN = "mean"
 _UNMOVED = "unmoved"
@@ -44,7 +45,8 @@ def scores_of(robustness: Robustness) -> Scores:
     }
     datasets = [_dataset(robustness, str(title)) for title in dict.fromkeys(robustness.conditions["dataset"])]
     return Scores(
-        {"metrics": descriptions, "datasets": datasets}, (*robustness.intervals, *filter(None, [robustness.legend()]))
+        {"metrics": descriptions, "datasets": datasets},
+        (say_intervals(robustness.intervals), *filter(None, [robustness.legend()])),
     )
 
 

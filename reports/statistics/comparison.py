@@ -27,6 +27,7 @@ from reports.statistics.condition_scores import (
 from reports.statistics.variation import (
     COVERAGE,
     Array,
+    IntervalNote,
     Variation,
     gap_of_best,
     interval,
@@ -59,7 +60,7 @@ class VariedScores:
     seeds: Mapping[str, int]
     sequences_known: bool
 
-    def note(self, dataset: str) -> str:
+    def note(self, dataset: str) -> IntervalNote:
         """Return what the intervals of these scores are computed over, as `note_of_intervals`; `dataset` is the title."""
         return note_of_intervals(dataset, self.interval_over, self.variation, self.sequences_known)
 
@@ -76,12 +77,12 @@ class Comparison:
             minus the score of the best model; its interval does not assume that the model in `best` is truly the best.
         pairs: Table with `PAIR_COLUMNS`, one row per dataset, metric and pair of models. `difference` is the score of `model` minus that
             of `other`; `p` is not adjusted for the number of pairs.
-        intervals: One sentence per dataset that says what its intervals are computed over.
+        intervals: What the intervals of each dataset are computed over.
     """
 
     scores: pd.DataFrame
     pairs: pd.DataFrame
-    intervals: tuple[str, ...]
+    intervals: tuple[IntervalNote, ...]
 
 
 def vary_scores(models: Sequence[EvaluatedModel]) -> VariedScores:

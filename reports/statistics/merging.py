@@ -16,7 +16,7 @@ from reports.names import merged_label
 from reports.statistics.brackets import SHARE, SHARE_DIFFERENCE, with_brackets
 from reports.statistics.comparison import VariedScores, vary_mpc, vary_scores
 from reports.statistics.condition_scores import EvaluatedModel
-from reports.statistics.variation import Array, with_interval
+from reports.statistics.variation import Array, IntervalNote, with_interval
 
 INDIVIDUAL, JOINT = "Individual models", "Jointly trained"
 INDEX = ["Dataset", "Backbone", "Model"]
@@ -72,13 +72,13 @@ class Merging:
         rows: One row per experiment and model, with the columns of `INDEX`, merger, rank, and the measured values. Scores are in percent
             or pixels, bias has no unit, and `<x>_low` and `<x>_high` are the ends of the interval of `<x>`.
         surgery_effects: Sentences about the effect of Surgery, each with the rank of Surgery.
-        intervals: Sentences that say what the intervals are computed over.
+        intervals: What the intervals of each dataset are computed over.
         same: Sentences that name merged models with the same predictions.
     """
 
     rows: pd.DataFrame
     surgery_effects: tuple[tuple[int, str], ...]
-    intervals: tuple[str, ...]
+    intervals: tuple[IntervalNote, ...]
     same: tuple[str, ...] = ()
 
     def note_on_surgery(self, rank: int) -> str:
@@ -119,7 +119,7 @@ def measure_merging(cases: Sequence[MergingCase]) -> Merging:
         same += _identical(case)
         effects += _surgery_effects(case, frame)
         intervals.append(scores.note(case.dataset))
-    return Merging(pd.concat(frames, ignore_index=True), tuple(effects), tuple(dict.fromkeys(intervals)), tuple(same))
+    return Merging(pd.concat(frames, ignore_index=True), tuple(effects), tuple(intervals), tuple(same))
 
 
 def _mean(scores: Mapping[str, Array]) -> Array:

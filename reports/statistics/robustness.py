@@ -19,6 +19,7 @@ from reports.names import corruption_in_words
 from reports.statistics.condition_scores import EvaluatedModel, Grid, grid_of, images_of, score_model, variation_of
 from reports.statistics.variation import (
     Array,
+    IntervalNote,
     Variation,
     interval,
     note_of_intervals,
@@ -49,7 +50,7 @@ class Robustness:
         summary: Table with `SUMMARY_COLUMNS`, one row per dataset, model, metric and quantity (mPC, CE, ...). `of` names the corruption,
             category or severity of the quantity. `difference` is the value minus that of the model in `against`, with a paired interval.
         categories: The evaluated corruptions by category.
-        intervals: For each dataset, a text that says what its intervals are computed over.
+        intervals: What the intervals of each dataset are computed over.
         notes: Sentences that say which model differences refer to, and which quantities are undefined and why.
         own: Evaluated corruptions that are not in the standard list.
         trained_on: Evaluated corruptions that were also applied to training images.
@@ -59,7 +60,7 @@ class Robustness:
     conditions: pd.DataFrame
     summary: pd.DataFrame
     categories: Mapping[str, tuple[str, ...]]
-    intervals: tuple[str, ...]
+    intervals: tuple[IntervalNote, ...]
     notes: tuple[str, ...]
     own: tuple[str, ...] = ()
     trained_on: tuple[str, ...] = ()
@@ -123,7 +124,7 @@ def measure_robustness(
     _check_names(by_dataset, baselines or {})
     conditions: list[pd.DataFrame] = []
     summaries: list[tuple[Any, ...]] = []
-    intervals: list[str] = []
+    intervals: list[IntervalNote] = []
     notes: list[str] = []
     names: list[str] = []
     metrics = shown_metrics(Shown.CONDITIONS | Shown.SUMMARY)

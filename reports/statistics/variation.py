@@ -9,7 +9,7 @@ The pigeonhole bootstrap). The degrees of freedom follow Satterthwaite (1946). d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +25,7 @@ MIN_SEQUENCES = 6
 MIN_SEEDS = 3
 """Smallest number of seeds of a model for an estimate of the variation between its trainings."""
 _UNKNOWN_SEQUENCES = (
-    "Images of unknown sequence count as independent; if some are frames of one video, these intervals are too narrow."
+    "images of unknown sequence count as independent; if some are frames of one video, these intervals are too narrow."
 )
 # Smaller differences are rounding errors.
 _ROUNDING_ERROR = 1e-12
@@ -207,27 +207,68 @@ def holm(p_values: Array) -> Array:
     return adjusted
 
 
-def note_of_intervals(dataset: str, interval_over: str, variation: Variation, sequences_known: bool) -> str:
-    """Return a text that says what the intervals of a dataset are computed over, and warns of intervals over images of unknown sequence.
+@dataclass(frozen=True)
+class IntervalNote:
+    """What the intervals of a dataset are computed over.
+
+    Attributes:
+        dataset: Title of the dataset.
+        interval_over: The number of its sequences and images, in words.
+        trained: What the intervals say about trainings, in words; "" if there are no intervals.
+        sequences_known: Whether the sequence of every image is known.
+    """
+
+    dataset: str
+    interval_over: str
+    trained: str
+    sequences_known: bool
+
+
+def note_of_intervals(dataset: str, interval_over: str, variation: Variation, sequences_known: bool) -> IntervalNote:
+    """Return what the intervals of a dataset are computed over.
 
     Args:
         dataset: Title of the dataset.
         interval_over: The number of its sequences and images, in words.
         variation: The units and trainings that the replicates leave out.
         sequences_known: Whether the sequence of every image is known.
-
-    Returns:
-        One or two sentences.
     """
-    if not variation.units:
-        return f"{dataset}: no intervals, because there is only {interval_over}."
     seeds = " or ".join(map(str, sorted(set(variation.seeds.values()))))
     trained = (
         f" and {seeds} trainings of each model that has {MIN_SEEDS} or more"
         if seeds
         else f", only for these trained models (the variation between trainings needs {MIN_SEEDS} seeds)"
     )
-    warning = "" if sequences_known else f" {_UNKNOWN_SEQUENCES}"
-    return (
-        f"{dataset}: {100 * COVERAGE:.0f} % t intervals over {interval_over}{trained}, paired across models.{warning}"
-    )
+    return IntervalNote(dataset, interval_over, trained if variation.units else "", sequences_known)
+
+
+def say_intervals(notes: Iterable[IntervalNote]) -> str:
+    """Return a text that says what intervals are computed over, and warns of intervals over images of unknown sequence.
+
+    Args:
+        notes: The notes of the datasets.
+
+    Returns:
+        One sentence for all datasets of which the same can be said, and the warning.
+    """
+    groups: dict[str, list[IntervalNote]] = {}
+    for note in dict.fromkeys(notes):
+        groups.setdefault(note.trained, []).append(note)
+    sentences = []
+    for trained, group in groups.items():
+        if trained:
+            units = [f"{note.interval_over} ({note.dataset})" for note in group]
+            sentences.append(
+                f"{100 * COVERAGE:.0f} % t intervals over {_listed(units)}{trained}, paired across models."
+            )
+            unknown = [note.dataset for note in group if not note.sequences_known]
+            sentences += [f"{_listed(unknown)}: {_UNKNOWN_SEQUENCES}"] if unknown else []
+        else:
+            sentences += [
+                f"{note.dataset}: no intervals, because there is only {note.interval_over}." for note in group
+            ]
+    return " ".join(sentences)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

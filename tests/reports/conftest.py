@@ -15,6 +15,7 @@ from reports import page
 from reports.page.gallery import condition_key
 from reports.results import COLUMNS
 from reports.statistics.robustness import CONDITION_COLUMNS, SUMMARY_COLUMNS, Robustness
+from reports.statistics.variation import Variation, note_of_intervals
 
 CELLS = [("A-net", "hps", "equal"), ("B_net", "mmoe", "db_mtl"), ("B_net", "single_segmentation", "equal")]
 
@@ -98,7 +99,13 @@ def robustness() -> Robustness:
                 ]
     categories = {"noise": ("gaussian_noise",), "digital": ("smoke", "elastic_transform")}
     conditions = pd.DataFrame(rows, columns=CONDITION_COLUMNS)
-    return Robustness(conditions, pd.DataFrame(sums, columns=SUMMARY_COLUMNS), categories, ("Toy: t intervals.",), ())
+    return Robustness(
+        conditions,
+        pd.DataFrame(sums, columns=SUMMARY_COLUMNS),
+        categories,
+        (note_of_intervals("Toy", "4 sequences", Variation(4), True),),
+        (),
+    )
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from reports.errors import ResultsError
 from reports.statistics.brackets import with_brackets
 from reports.statistics.comparison import compare, vary_scores
 from reports.statistics.condition_scores import EvaluatedModel
-from reports.statistics.variation import gap_of_best, interval, p_values
+from reports.statistics.variation import gap_of_best, interval, p_values, say_intervals
 from reports.tables.comparison import readable_comparison, table_comparison, table_pairs
 
 CLASSES, ACTIVITIES = 4, 3
@@ -140,7 +140,7 @@ def test_a_model_ties_with_its_copy() -> None:
 def test_one_image_has_no_interval_and_says_so() -> None:
     found = compare([model("A", rows(1, images=1)), model("B", rows(2, images=1))])
     assert found.scores["low"].isna().all() and found.scores["value"].notna().any()
-    assert found.intervals == ("Toy: no intervals, because there is only 1 sequence.",)
+    assert say_intervals(found.intervals) == "Toy: no intervals, because there is only 1 sequence."
     assert "[" not in readable_comparison(found.scores).to_string()
     assert found.pairs["p"].isna().all() and found.scores["rank_low"].isna().all()
 

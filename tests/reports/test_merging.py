@@ -111,7 +111,10 @@ def test_intervals_are_paired() -> None:
 def test_what_surgery_does_is_said_also_where_it_harms() -> None:
     good = measured(subject("TIES", "ties", 0, 0.7, 0.4, 0.2), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5, 0.1))
     said = good.note_on_surgery(16)
-    assert "Surgery of rank 16 changes the bias of TIES + Surgery 16 by -50 % and the mean of accuracy and mIoU by +" in said
+    assert (
+        "Surgery of rank 16 changes the bias of TIES + Surgery 16 by -50 % and the mean of accuracy and mIoU by +"
+        in said
+    )
     assert "intervals exclude 0" in said and "lowers" not in said
     assert "from the jointly trained model" in said and not good.note_on_surgery(4)
     bad = measured(subject("TIES", "ties", 0, 0.9, 0.6, 0.2), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5, 0.1))
@@ -184,7 +187,10 @@ def test_a_dataset_that_only_tests_generalisation_has_no_bias_and_its_harm_is_sa
     found = measured(subject("TIES", "ties", 0, 0.9, 0.6), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5))
     assert "bias" not in found.rows
     said = found.note_on_surgery(16)
-    assert "Surgery of rank 16 changes the mean of accuracy and mIoU by -" in said and "lowers this mean for TIES (-" in said
+    assert (
+        "Surgery of rank 16 changes the mean of accuracy and mIoU by -" in said
+        and "lowers this mean for TIES (-" in said
+    )
     shown = readable_merging(found, 16)
     assert set(shown["Bias (L1)"]) == {"-"} and "Change of bias" not in shown
     better = measured(subject("TIES", "ties", 0, 0.7, 0.4), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5))

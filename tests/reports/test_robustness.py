@@ -21,6 +21,7 @@ from reports.page import scores_of
 from reports.statistics.comparison import vary_mpc
 from reports.statistics.condition_scores import KEYS, grid_of, images_of, score_model, score_run
 from reports.statistics.robustness import EvaluatedModel, Robustness, measure_robustness, ratio
+from reports.statistics.variation import say_intervals
 from reports.tables import robustness as robustness_tables
 from reports.tables import scores as tables
 from reports.tables.latex import to_latex
@@ -254,7 +255,7 @@ def test_the_baselines_trainings_vary_corruption_errors() -> None:
         found = measured(model("A", answers(1)), model("B", *baseline), baseline="B")
         ends.append(row(found, "mCE"))
     assert ends[0]["low"] < ends[0]["value"] < ends[0]["high"]
-    assert "and 3 trainings of each model that has 3 or more" in measured(model("B", *runs)).intervals[0]
+    assert "and 3 trainings of each model that has 3 or more" in say_intervals(measured(model("B", *runs)).intervals)
 
 
 def test_a_model_differs_from_itself_by_nothing() -> None:
@@ -311,19 +312,19 @@ def test_scores_are_means_over_seeds() -> None:
 
 def test_what_intervals_are_over_is_said() -> None:
     found = measured(model("A", answers(1)))
-    assert found.intervals == (
-        "Toy: 95 % t intervals over 4 sequences, only for these trained models (the variation between trainings needs 3 "
-        "seeds), paired across models.",
+    assert say_intervals(found.intervals) == (
+        "95 % t intervals over 4 sequences (Toy), only for these trained models (the variation between trainings needs 3 "
+        "seeds), paired across models."
     )
     assert set(found.summary["interval_over"]) == {"4 sequences"}
-    assert "over 12 images" in measured(model("A", answers(1, sequences=0))).intervals[0]
-    assert "these intervals are too narrow" in measured(model("A", answers(1, sequences=0))).intervals[0]
+    assert "over 12 images" in say_intervals(measured(model("A", answers(1, sequences=0))).intervals)
+    assert "these intervals are too narrow" in say_intervals(measured(model("A", answers(1, sequences=0))).intervals)
     unknown = answers(1).assign(sequence=None)
-    assert "over 12 images" in measured(model("A", unknown)).intervals[0]
+    assert "over 12 images" in say_intervals(measured(model("A", unknown)).intervals)
     mixed = answers(1)
     mixed.loc[mixed["sequence"] == "s0", "sequence"] = ""
-    assert "over 3 sequences and 3 images" in measured(model("A", mixed)).intervals[0]
-    assert measured(model("A", mixed)).intervals[0].endswith("these intervals are too narrow.")
+    assert "over 3 sequences and 3 images" in say_intervals(measured(model("A", mixed)).intervals)
+    assert say_intervals(measured(model("A", mixed)).intervals).endswith("these intervals are too narrow.")
 
 
 @pytest.mark.parametrize(("images", "sequences", "alone"), [(1, 0, "1 image"), (12, 1, "1 sequence")])
@@ -331,7 +332,7 @@ def test_one_unit_has_no_intervals(
     images: int, sequences: int, alone: str, tmp_path: Path, figures: list[Figure]
 ) -> None:
     found = measured(model("A", answers(1, images, sequences)), model("B", answers(2, images, sequences)), baseline="A")
-    assert found.intervals == (f"Toy: no intervals, because there is only {alone}.",)
+    assert say_intervals(found.intervals) == f"Toy: no intervals, because there is only {alone}."
     ends = [name for name in found.summary if name.endswith(("low", "high"))]
     assert len(ends) == 4 and found.summary[ends].isna().all(axis=None)
     assert found.conditions["value"].notna().all() and "[" not in shown_text(found)

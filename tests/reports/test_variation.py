@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from reports.statistics.brackets import SHARE, SHARE_DIFFERENCE, limits_of, with_brackets
-from reports.statistics.variation import Variation, gap_of_best, interval, note_of_intervals, p_values
+from reports.statistics.variation import Variation, gap_of_best, interval, note_of_intervals, p_values, say_intervals
 
 DRAWS = 20_000
 
@@ -66,13 +68,32 @@ def test_what_does_not_vary_is_certain_and_nothing_is_no_difference() -> None:
 
 
 def test_notes_say_what_varies() -> None:
-    assert "over 9 sequences and 3 trainings of each model" in note_of_intervals(
+    def said(*arguments: Any) -> str:
+        return say_intervals([note_of_intervals(*arguments)])
+
+    assert "over 9 sequences (D) and 3 trainings of each model" in said(
         "D", "9 sequences", Variation(9, {"a": 3}), True
     )
-    assert "independent" not in note_of_intervals("D", "9 sequences", Variation(9), True)
-    assert note_of_intervals("D", "9 images", Variation(9), False).endswith("these intervals are too narrow.")
-    assert "only for these trained models" in note_of_intervals("D", "9 sequences", Variation(9), True)
-    assert note_of_intervals("D", "1 image", Variation(), False) == "D: no intervals, because there is only 1 image."
+    assert "independent" not in said("D", "9 sequences", Variation(9), True)
+    assert said("D", "9 images", Variation(9), False).endswith("these intervals are too narrow.")
+    assert "only for these trained models" in said("D", "9 sequences", Variation(9), True)
+    assert said("D", "1 image", Variation(), False) == "D: no intervals, because there is only 1 image."
+
+
+def test_what_holds_for_several_datasets_is_said_once() -> None:
+    notes = [
+        note_of_intervals("A", "9 sequences", Variation(9), True),
+        note_of_intervals("B", "1 image", Variation(), False),
+        note_of_intervals("C", "7 images", Variation(7), False),
+        note_of_intervals("D", "5 sequences", Variation(5), True),
+    ]
+    text = say_intervals([*notes, notes[0]])
+    assert text.startswith(
+        "95 % t intervals over 9 sequences (A), 7 images (C) and 5 sequences (D), only for these trained"
+    )
+    assert text.count("t intervals") == 1 and text.count("paired across models") == 1
+    assert " C: images of unknown sequence" in text and "B: no intervals, because there is only 1 image." in text
+    assert say_intervals([]) == ""
 
 
 def test_printed_intervals_end_at_the_limits_of_the_number() -> None:

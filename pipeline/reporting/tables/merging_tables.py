@@ -11,6 +11,7 @@ from pipeline.results.study_results import StudyResults
 from pipeline.study.cells import merging_of
 from reports.names import TABLE_MERGING, TABLE_SURGERY_RANKS
 from reports.statistics.merging import readable_merging, readable_surgery_ranks, table_merging, table_surgery_ranks
+from reports.statistics.variation import say_intervals
 
 
 def merging_tables(results: StudyResults) -> dict[str, ReportTable]:
@@ -28,7 +29,7 @@ def merging_tables(results: StudyResults) -> dict[str, ReportTable]:
             TABLE_SURGERY_RANKS: ReportTable(_RANKS_TITLE, empty, empty, note=note),
         }
     rank = shown_rank(study)
-    intervals = " ".join([*merging.same, *merging.intervals])
+    intervals = " ".join([*merging.same, say_intervals(merging.intervals)])
     details = " ".join(
         f"{study_note(study)} Rank of Surgery: {rank}. {merging.note_on_surgery(rank)} {intervals} {gaps}".split()
     )

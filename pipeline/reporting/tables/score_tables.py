@@ -20,6 +20,7 @@ from reports import names
 from reports.results import of_rank
 from reports.statistics.comparison import compare_scores
 from reports.statistics.confusion import table_confusion
+from reports.statistics.variation import say_intervals
 from reports.tables import scores as tables
 from reports.tables.comparison import readable_comparison, table_comparison, table_pairs
 
@@ -85,7 +86,7 @@ def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
     gaps = [gap for gap in dict.fromkeys(gaps) if gap not in present]
     explained = _COMPARISON_NOTE if len(comparison.pairs) else ""
     ranks = _ALL_RANKS * has_other_ranks(study)
-    note = " ".join(f"{explained} {ranks} {' '.join(comparison.intervals)} {gap_note(study, missing)}".split())
+    note = " ".join(f"{explained} {ranks} {say_intervals(comparison.intervals)} {gap_note(study, missing)}".split())
     scores, pairs = table_comparison(comparison.scores), table_pairs(comparison.pairs)
     return {
         names.TABLE_COMPARISON: ReportTable(
