@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from endoarss.architectures.hps import HardParameterSharing
+from endoarss.backbones.patch_projection import project_patches
 from endoarss.gradients import TrainedParameters, backward, per_task_backward
 from endoarss.lora import Streams
 from endoarss.models import MultiTaskModel, build_model
@@ -82,7 +84,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"\nOne training step, random weights and images; {about['device']}, torch {about['torch']}, {about['date']}")
     with tempfile.TemporaryDirectory() as folder:
         rows = on_cpu(device, given.steps, Path(folder))
-    write_json(Path("results/benchmarks/train_step_cpu.json"), {**about, "rows": rows})
+    patches = patch_embedding(device, given.steps)
+    write_json(Path("results/benchmarks/train_step_cpu.json"), {**about, "rows": rows, "patch_embedding": patches})
+
+
+def patch_embedding(device: torch.device, steps: int) -> list[dict[str, Any]]:
+    """Compare the patch embedding of a frozen ViT with a convolution: forward, and backward to 16 images, as SMA needs it."""
+    print(f"{'ms per patch embedding, batch 16':38}{'ours':>8}{'convolution':>13}   convolution / ours")
+    rows = []
+    for size, features in ((70, 96), (224, 384), (224, 768)):
+        convolution = torch.nn.Conv2d(3, features, 14, 14, device=device).requires_grad_(False)
+        images = torch.randn(16, 3, size, size, device=device, requires_grad=True)
+        layers = {"ours": project_patches(convolution), "convolution": convolution}
+        kinds: dict[str, Step] = {name: partial(_to_images, layer, images) for name, layer in layers.items()}
+        times = side_by_side(kinds, steps, device)
+        ratio = times["convolution"] / times["ours"]
+        shown = f"{1000 * times['ours']:8.1f}{1000 * times['convolution']:13.1f}   {ratio:.1f}"
+        print(f"{f'{size} pixels, {features} features':38}{shown}", flush=True)
+        rows.append({"size": size, "features": features, "seconds": times, "ratio": ratio})
+    return rows
+
+
+def _to_images(layer: torch.nn.Module, images: Tensor) -> None:
+    torch.autograd.grad(layer(images).sum(), images)
 
 
 def on_cpu(device: torch.device, steps: int, folder: Path) -> list[dict[str, Any]]:

@@ -55,3 +55,9 @@ def test_loading_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     load_images.main(["--frames", "4"])
     found = json.loads(Path("results/benchmarks/load_images.json").read_text())
     assert found["data"] == "synthetic" and found["ratio"] > 1
+
+
+def test_patch_embeddings_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = train_step.patch_embedding(CPU, 1)
+    assert [row["size"] for row in rows] == [70, 224, 224] and all(row["ratio"] > 0 for row in rows)
+    assert capsys.readouterr().out.count("features") == 3
