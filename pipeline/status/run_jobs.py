@@ -9,7 +9,6 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline.results.paths import StudyOutput
 from pipeline.status.timing import seconds_of_benchmark
@@ -44,13 +43,6 @@ class Job:
         """The last percentage of the progress bar in the log, e.g. "40 %"; empty if the log has none."""
         percents = _BAR.findall(_tail(self.log))
         return f"{percents[-1]} %" if percents else ""
-
-
-class TimeLeft(NamedTuple):
-    """Estimated seconds until the run ends. complete: whether the durations of all remaining jobs are known."""
-
-    seconds: float
-    complete: bool
 
 
 class RunJobs:
@@ -101,22 +93,27 @@ class RunJobs:
         """Return the seconds since the run began."""
         return time.monotonic() - self.started
 
-    def time_left(self) -> TimeLeft:
+    def seconds_left(self) -> float | None:
         """Estimate the time left from the mean duration of each rule's jobs, and from how many jobs ran at the same time so far.
 
-        A rule without known durations is left out in the first half of the run; later its jobs count with the mean of all jobs.
+        Returns:
+            Seconds until the run ends. In the first half of the run, None if the duration of a remaining rule is unknown; later its jobs
+            count with the mean of all jobs.
         """
         known = {rule: statistics.fmean(durations) for rule, durations in list(self._seconds.items()) if durations}
         if 2 * len(self.done) > self.total:
             mean = statistics.fmean(job.seconds for job in self.done)
             known = dict.fromkeys(self._left, mean) | known
+        left = {rule: count for rule, count in list(self._left.items()) if count > 0}
+        if not left.keys() <= known.keys():
+            return None
         running = list(self.running.values())
         spent = [time.monotonic() - job.started for job in running]
-        work = sum(count * known.get(rule, 0.0) for rule, count in list(self._left.items()))
+        work = sum(count * known[rule] for rule, count in left.items())
         work -= sum(min(seconds, known.get(job.rule, 0.0)) for job, seconds in zip(running, spent, strict=True))
         busy = sum(job.seconds for job in self.done) + sum(spent)
         at_once = max(1.0, busy / max(self.elapsed(), 1e-9))
-        return TimeLeft(max(0.0, work) / at_once, all(rule in known for rule, count in self._left.items() if count > 0))
+        return max(0.0, work) / at_once
 
 
 def reason_of(log: str, ended: str = "") -> str:

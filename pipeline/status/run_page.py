@@ -169,10 +169,8 @@ class RunPage(logging.Handler):
 
     def _left(self) -> str:
         """Return the time left, as the end of a line; empty if it is less than a second or unknown."""
-        left = self._jobs.time_left()
-        if left.seconds < 1:
-            return ""
-        return f", {'about' if left.complete else 'more than'} {duration(left.seconds)} left"
+        left = self._jobs.seconds_left()
+        return f", about {duration(left)} left" if left is not None and left >= 1 else ""
 
     def _say(self, text: str, style: str = "") -> None:
         if not self._snakemake_handler:
