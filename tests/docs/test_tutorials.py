@@ -30,6 +30,7 @@ def test_every_tutorial_is_run_here() -> None:
     assert {page.stem for page in TUTORIALS.glob("*.md") if blocks_of(page)} == RUN_HERE
 
 
+@pytest.mark.slow
 def test_my_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = run_page(TUTORIALS / "my-model.md", tmp_path)
     table, summary, rows = names["table"], names["summary"], names["rows"]

@@ -60,6 +60,7 @@ def without_zeros(model: MultiTaskModel) -> MultiTaskModel:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one", PARAMS)
 def test_a_model_of_timm_serves_tesla_and_is_stored(one: Walked, tmp_path: Path) -> None:
     torch.manual_seed(0)

@@ -28,6 +28,7 @@ def fuzz(tmp_path: Path, *arguments: str) -> dict[str, Any]:
     return tallies
 
 
+@pytest.mark.slow
 def test_a_few_of_everything(tmp_path: Path) -> None:
     tallies = fuzz(tmp_path, "--most", "8", "--seconds", "60")
     assert set(tallies) == {"headers", "weights", "studies", "saved files", "media", "archives"}

@@ -225,6 +225,7 @@ def texts(figure: Figure) -> list[Text]:
     return [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in hidden]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in CASES if "," not in case])
 def test_every_figure_is_drawn_and_is_the_same_from_the_same(case: str, tmp_path: Path) -> None:
     first, second = ((tmp_path / f"{name}.png", tmp_path / f"{name}.pdf") for name in "ab")

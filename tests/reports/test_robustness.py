@@ -590,6 +590,7 @@ def test_the_short_summary_has_one_row_a_model_and_metric() -> None:
     assert "mCE" not in robustness_tables.readable_robustness_summary(measured(model("A")).summary)
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_from_the_same(tmp_path: Path) -> None:
     found = measured(*(model("A" * i, answers(i)) for i in range(1, 10)))
     written = [file.read_bytes() for file in draw(found, tmp_path)]

@@ -182,6 +182,7 @@ def test_what_is_there_is_not_done_again(tree: Path, run: Run, capsys: pytest.Ca
     assert {path.stem for path in again} == {"a", "b"} and all("smoke" in path.parts for path in again)
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_half_file_and_no_process(tmp_path: Path) -> None:
     tree = write_tree(tmp_path, count=10, shape=(160, 200))
     options = ["--masks", str(tree / "masks"), "--corruption", "motion_blur,shot_noise,smoke,elastic_transform"]
@@ -204,6 +205,7 @@ def test_a_killed_run_leaves_no_half_file_and_no_process(tmp_path: Path) -> None
     assert files(tree / "out") == files(tree / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["while processes start", "while they work"])
 def test_interrupting_ends_quietly(tmp_path: Path, moment: str) -> None:
     tree = write_tree(tmp_path, count=80, shape=(240, 320))

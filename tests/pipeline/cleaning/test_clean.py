@@ -327,6 +327,7 @@ def test_all_results_are_those_of_the_project_alone(clean: Clean) -> None:
     assert all(f"  {path}: not known to this project\n" in said + "\n" for path in own)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_whatever_the_steps_write_is_declared(study_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No step writes what `clean` does not know: with all results gone, nothing of the study is left."""

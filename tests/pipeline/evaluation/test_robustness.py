@@ -393,6 +393,7 @@ not_a_function = 3
 """
 
 
+@pytest.mark.slow
 def test_any_predictor_gets_the_same_tables(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "predictor_of_a_test.py").write_text(PREDICTOR)
     tested = ("robustness", "--dataset", "mtlesd", "--workers", "0", "--label", "Light", "--predictor")

@@ -218,6 +218,7 @@ def test_a_study_has_the_figures_it_can_show(study: Study, minimal: Callable[...
     assert set(draw_figures._drawers(study)) >= set(result_figures(study))
 
 
+@pytest.mark.slow
 def test_figures_without_results_state_that(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """No training has results. Each figure exists and states what is missing."""
     said: dict[str, str] = {}

@@ -182,6 +182,7 @@ def test_damaged_rows_stop_the_collection_and_are_named(
     assert f"{path}: truth_2 of the image" in said and "is nan" in said and "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_report_is_made_from_the_existing_results(
     one_evaluated: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,8 @@ from pipeline.training import merge_models
 from pipeline.training.merge_models import _common_dataset, _SharedWork
 from pipeline.training.merge_request import read_request
 
+pytestmark = pytest.mark.slow  # the group of merged models that they share takes twenty seconds
+
 VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": 1.0}
 A = "mtlesd/dinov2/single_activity/equal/r4-s0-val"
 B = "mtlesd/dinov2/single_segmentation/equal/r4-s0-val"
@@ -707,7 +709,6 @@ def test_models_with_other_labels_than_the_study_are_not_merged(
     assert f"{key} (" in said and "in its header; study" in said and not (tmp_path / "out/model.safetensors").exists()
 
 
-@pytest.mark.slow
 def test_a_report_reads_each_row_file_once_and_is_what_single_commands_make(
     copy: Study, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
