@@ -13,7 +13,14 @@ class PatchProjection(nn.Conv2d):
     """
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the projected patches (B, C, h, w) of images (B, 3, H, W); pixels that do not fill a patch are left out."""
+        """Return the projected patches.
+
+        Args:
+            images: images or feature maps (B, channels, H, W). Pixels that do not fill a patch are left out.
+
+        Returns:
+            (B, C, h, w), one vector per patch.
+        """
         height, width = self.kernel_size
         rows, columns = images.shape[2] // height, images.shape[3] // width
         images = images[:, :, : rows * height, : columns * width]
@@ -22,19 +29,24 @@ class PatchProjection(nn.Conv2d):
         return projected.permute(0, 3, 1, 2)
 
 
-def project_patches(convolution: nn.Module) -> nn.Module:
-    """Return a convolution over patches that do not overlap as a `PatchProjection` with the same parameters; others unchanged.
+def project_patches(layer: nn.Module) -> nn.Module:
+    """Return the projection of a patch embedding as a matrix product, if it is a convolution over patches that do not overlap.
 
     Args:
-        convolution: the projection of timm's patch embedding.
+        layer: the projection of timm's patch embedding.
+
+    Returns:
+        A `PatchProjection` with the parameters of the layer; or the layer itself if it is no plain convolution, or if it overlaps, pads,
+        dilates or groups.
     """
-    if not isinstance(convolution, nn.Conv2d) or isinstance(convolution.padding, str):
-        return convolution
-    patch = convolution.kernel_size[0], convolution.kernel_size[1]
-    channels = convolution.in_channels, convolution.out_channels
-    result = PatchProjection(*channels, patch, patch, bias=convolution.bias is not None)
-    kinds = [(c.stride, c.padding, c.dilation, c.groups) for c in (convolution, result)]
+    if type(layer) is not nn.Conv2d or isinstance(layer.padding, str):
+        return layer
+    patch = layer.kernel_size[0], layer.kernel_size[1]
+    channels = layer.in_channels, layer.out_channels
+    # On the meta device no weights are drawn, so the layers that are built later start from the same weights.
+    result = PatchProjection(*channels, patch, patch, bias=layer.bias is not None, device="meta")
+    kinds = [(c.stride, c.padding, c.dilation, c.groups) for c in (layer, result)]
     if kinds[0] != kinds[1]:
-        return convolution
-    result.weight, result.bias = convolution.weight, convolution.bias
-    return result
+        return layer
+    result.weight, result.bias = layer.weight, layer.bias
+    return result.train(layer.training)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from endoarss import build_model, load_checkpoint
+from endoarss.backbones.patch_projection import PatchProjection
 from endoarss.checkpoints import save_checkpoint
 from endoarss.errors import SettingsError
 from endoarss.lora import adapted_layers
@@ -110,6 +111,7 @@ def test_adapters_of_all_layers_merge_into_the_same_model(one: Walked, tmp_path:
     images = torch.rand(2, 3, one.size, one.size)
     plain = timm.create_model(one.name, img_size=one.size, num_classes=0, **one.arguments).eval()
     with torch.inference_mode():
+        assert isinstance(single.backbone.encoders[0].vit.patch_embed.proj, PatchProjection)
         (before,) = single.backbone(images)
         plain.load_state_dict(load_file(tmp_path / "vit.safetensors"))
         tokens = plain.forward_features(images)[:, plain.num_prefix_tokens :]

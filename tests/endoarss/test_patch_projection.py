@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from endoarss.backbones.patch_projection import PatchProjection, project_patches
 
@@ -17,7 +17,9 @@ def test_values_and_gradients_are_those_of_the_convolution(
 ) -> None:
     """Also if pixels are left over at the lower and right edge."""
     convolution = nn.Conv2d(3, 5, 14, stride=14, bias=bias).double()
-    projection = project_patches(convolution)
+    random = torch.get_rng_state()
+    projection = project_patches(convolution.eval())
+    assert torch.equal(torch.get_rng_state(), random) and not projection.training
     assert isinstance(projection, PatchProjection)
     assert projection.state_dict().keys() == convolution.state_dict().keys()
     images = torch.rand(2, 3, *size, dtype=torch.float64).contiguous(memory_format=memory_format).requires_grad_()
@@ -29,6 +31,13 @@ def test_values_and_gradients_are_those_of_the_convolution(
         torch.testing.assert_close(gradient, expected, rtol=1e-12, atol=1e-12)
 
 
+class Doubled(nn.Conv2d):
+    """A convolution with another forward."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return 2 * super().forward(input)
+
+
 @pytest.mark.parametrize(
     "layer",
     [
@@ -37,6 +46,7 @@ def test_values_and_gradients_are_those_of_the_convolution(
         nn.Conv2d(3, 3, 4, stride=4, groups=3),
         nn.Conv2d(3, 4, 4, stride=4, dilation=2),
         nn.Conv2d(3, 4, 4, stride=1, padding="same"),
+        Doubled(3, 4, 4, stride=4),
         nn.Linear(3, 4),
     ],
 )
