@@ -6,6 +6,7 @@
     flattening      one backward pass per task, then vectors over all parameters of the backbone, frozen ones included (as LibMTL does)
     lean            one backward pass per task, vectors over trained parameters only
     two passes      (TESLA) each task's stream separately: two forward and two backward passes
+    convolution     (patch embedding alone) torch's Conv2d, forward and backward to the images
 Weights and images are random.
 """
 

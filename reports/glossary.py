@@ -32,13 +32,13 @@ class Term:
 
 
 def _reference(label: str) -> Term:
-    return Term(label, "a reference that needs no model", f"It predicts {MEANINGS_OF_REFERENCES[label]}.")
+    return Term(label, f"always predicts {MEANINGS_OF_REFERENCES[label]}", "A reference that needs no model.")
 
 
 GLOSSARY = (
     Term(
         "AC",
-        "the first score of the paper's tables",
+        "accuracy in the paper's tables",
         "The authors' code computes it as the mean precision over activities.",
     ),
     _reference("Activity from true instruments"),

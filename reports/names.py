@@ -203,8 +203,9 @@ FIGURES = {
 FIGURE_NOTES = {
     FIGURE_TASKS: "The columns are the test images on which the multi-task model gains most, gains the median, and loses most in mean IoU.",
     FIGURE_SEGMENTATION: (
-        "For each dataset: the model with the highest mIoU of each backbone. The columns are the test images with the best, the median and "
-        "the worst mean IoU under the best of these models."
+        "For each dataset: the model of each backbone with the highest mIoU, among those with the study's adapter rank. The columns are "
+        "the test images with the best, the median and the worst mean IoU under the best of these models. The mean IoU of a column is "
+        "that of one image; the mIoU of a model is over all test images."
     ),
     FIGURE_HEATMAP: "All models whose robustness is evaluated. Scores are means over the severities.",
 }

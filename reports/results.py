@@ -84,7 +84,12 @@ def read_results(path: Path, study: str = "", protocol: str = "", clean: bool = 
     return results
 
 
-_WEIGHTS_IN_WORDS = {"none": "random", "hub": "timm hub", "file": "a file", "generated": "generated scenes"}
+_WEIGHTS_IN_WORDS = {
+    "none": "random",
+    "hub": "from timm's hub",
+    "file": "from a file",
+    "generated": "pretrained on generated scenes",
+}
 
 
 def weights_note(results: pd.DataFrame) -> str:

@@ -92,8 +92,8 @@ def robustness_tables(
 
 
 _MEANS_NOTE = (
-    "If a corruption moves pixels, true masks are moved in the same way. The last rows are scores against masks that were not "
-    "moved."
+    'If a corruption moves pixels, true masks are moved in the same way; only rows named "masks not moved" have the original masks, and no '
+    'mean includes them. "mean corrupted" is the mPC.'
 )
 _ACCURACY_NOTE = "Accuracy does not depend on masks."
 _INTERVALS_NOTE = "Intervals are in the CSV."
@@ -102,7 +102,10 @@ _SUMMARY_NOTES = {
     "mPC": "mPC: mean over corruptions and severities.",
     "rPC": "rPC: mPC / clean.",
     "Retention area": "Retention area: the area below score / clean against severity.",
-    "mCE": "mCE and relative mCE: errors as a share of the baseline's; lower is better.",
+    "mCE": (
+        "mCE: error as a share of the baseline's error. Relative mCE: loss of score as a share of the baseline's loss, which is very "
+        "uncertain if the baseline loses little. Lower is better for both."
+    ),
     "Worst corruption": "Worst corruption: its mean over severities.",
 }
 

@@ -208,7 +208,7 @@ class RunPage(logging.Handler):
         done = f"{len(jobs.done)} of {run_end.count(jobs.total)}, {duration(jobs.elapsed())}"
         bar = ProgressBar(jobs.total, len(jobs.done), width=30, complete_style="green")
         head = Table.grid(padding=(0, 1))
-        left = self._left() or (", time left not known yet" if 2 * len(jobs.done) <= jobs.total else "")
+        left = ", time left not known yet" if jobs.seconds_left() is None else self._left()
         head.add_row(bar, f"{done}{'' if self._ending else left}")
         now = Table.grid(padding=(0, 2))
         for job in running[:_RUNNING_AT_MOST]:

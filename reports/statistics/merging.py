@@ -179,12 +179,13 @@ def _surgery_effects(case: MergingCase, frame: pd.DataFrame) -> list[tuple[int, 
     """Return sentences with the rank they are about: how Surgery changes bias and scores, and the difference to joint training."""
     where = f"{case.dataset}, {case.backbone}: "
     effects = []
-    for rank, with_surgery in frame[frame["rank"] > 0].groupby("rank", sort=False):
-        if "surgery_gain" not in with_surgery or with_surgery["surgery_gain"].isna().all():
-            continue  # there is no merged model without Surgery to compare with
+    if "surgery_gain" not in frame:
+        return []  # there is no merged model without Surgery to compare with
+    for rank, with_surgery in frame[frame["surgery_gain"].notna()].groupby("rank", sort=False):
         changes = []
         if "bias_change" in with_surgery and with_surgery["bias_change"].notna().any():
-            whose = "every merger" if len(with_surgery) > 1 else str(with_surgery["Model"].iloc[0])
+            merger = merged_label(str(with_surgery["merger"].iloc[0]))
+            whose = "every merger" if len(with_surgery) > 1 else merger
             changes.append(f"the bias of {whose} by {_range(with_surgery['bias_change'], '+z.0f')} %")
         gains = with_surgery["surgery_gain"]
         intervals = _without_zero(with_surgery, "surgery_gain")
@@ -192,7 +193,7 @@ def _surgery_effects(case: MergingCase, frame: pd.DataFrame) -> list[tuple[int, 
         sentences = [f"{where}Surgery of rank {rank} changes {' and '.join(changes)}."]
         worse = with_surgery[gains < -1e-9]
         if len(worse):
-            sentences.append(f"{where}Surgery of rank {rank} lowers this mean for {_listed(frame, worse)}.")
+            sentences.append(f"{where}with Surgery of rank {rank}, this mean is lower for {_listed(frame, worse)}.")
         if "to_joint" in with_surgery and with_surgery["to_joint"].notna().any():
             gap, intervals = _range(with_surgery["to_joint"], "+z.2f"), _without_zero(with_surgery, "to_joint")
             sentences.append(
@@ -234,8 +235,9 @@ def _same_predictions(model: ComparedModel, other: ComparedModel) -> bool:
 
 def _without_zero(rows: pd.DataFrame, name: str) -> str:
     """Return in words how many intervals exclude 0."""
+    known = int(rows[f"{name}_low"].notna().sum())
     count = int(((rows[f"{name}_low"] > 0) | (rows[f"{name}_high"] < 0)).sum())
-    return f"{count} of {len(rows)} intervals exclude 0"
+    return f"intervals without 0: {count} of {known}" if known else "without intervals"
 
 
 def _under_corruption(frame: pd.DataFrame, with_surgery: pd.DataFrame) -> list[str]:

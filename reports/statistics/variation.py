@@ -9,7 +9,7 @@ The pigeonhole bootstrap). The degrees of freedom follow Satterthwaite (1946). d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,9 +24,7 @@ MIN_SEQUENCES = 6
 """Smallest number of sequences for a verdict on scores; with fewer, the estimate of the variance is too poor."""
 MIN_SEEDS = 3
 """Smallest number of seeds of a model for an estimate of the variation between its trainings."""
-_UNKNOWN_SEQUENCES = (
-    "images of unknown sequence count as independent; if some are frames of one video, these intervals are too narrow."
-)
+_TOO_NARROW = "if some are frames of one video, these intervals are too narrow."
 # Smaller differences are rounding errors.
 _ROUNDING_ERROR = 1e-12
 
@@ -235,9 +233,9 @@ def note_of_intervals(dataset: str, interval_over: str, variation: Variation, se
     """
     seeds = " or ".join(map(str, sorted(set(variation.seeds.values()))))
     trained = (
-        f" and {seeds} trainings of each model that has {MIN_SEEDS} or more"
+        f", and over {seeds} trainings of each model that has {MIN_SEEDS} or more."
         if seeds
-        else f", only for these trained models (the variation between trainings needs {MIN_SEEDS} seeds)"
+        else f". They hold only for these trained models, because the variation between trainings needs {MIN_SEEDS} seeds."
     )
     return IntervalNote(dataset, interval_over, trained if variation.units else "", sequences_known)
 
@@ -249,26 +247,21 @@ def say_intervals(notes: Iterable[IntervalNote]) -> str:
         notes: The notes of the datasets.
 
     Returns:
-        One sentence for all datasets of which the same can be said, and the warning.
+        A sentence for all datasets of which the same can be said, and the warning.
     """
-    groups: dict[str, list[IntervalNote]] = {}
-    for note in dict.fromkeys(notes):
-        groups.setdefault(note.trained, []).append(note)
-    sentences = []
-    for trained, group in groups.items():
-        if trained:
-            units = [f"{note.interval_over} ({note.dataset})" for note in group]
-            sentences.append(
-                f"{100 * COVERAGE:.0f} % t intervals over {_listed(units)}{trained}, paired across models."
-            )
-            unknown = [note.dataset for note in group if not note.sequences_known]
-            sentences += [f"{_listed(unknown)}: {_UNKNOWN_SEQUENCES}"] if unknown else []
-        else:
-            sentences += [
-                f"{note.dataset}: no intervals, because there is only {note.interval_over}." for note in group
-            ]
-    return " ".join(sentences)
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    distinct = list(dict.fromkeys(notes))
+    groups: dict[str, list[str]] = {}
+    for note in distinct:
+        if note.trained:
+            groups.setdefault(note.trained, []).append(f"{note.interval_over} ({note.dataset})")
+    said = [
+        f"The intervals are {100 * COVERAGE:.0f} % t intervals over {', '.join(units)}{trained}"
+        for trained, units in groups.items()
+    ]
+    said += ["Models are compared on the same images."] if groups else []
+    said += [f"{n.dataset}: no intervals, because there is only {n.interval_over}." for n in distinct if not n.trained]
+    unknown = dict.fromkeys(note.dataset for note in distinct if note.trained and not note.sequences_known)
+    said += (
+        [f"Images of unknown sequence ({'; '.join(unknown)}) count as independent: {_TOO_NARROW}"] if unknown else []
+    )
+    return " ".join(said)

@@ -156,7 +156,9 @@ def robustness_against_paper(
     at = f"Our scores are means over the severities {', '.join(map(str, severities))}."
     lacking = [labels.model(*model) for model in PAPER_ROBUST_MODELS if model not in cells]
     dashes = (
-        f"Dashes: this study does not evaluate the paper's {', '.join(lacking)} under corruptions." if lacking else ""
+        f"Dashes: this study does not evaluate {', '.join(lacking)} under corruptions, but the paper does."
+        if lacking
+        else ""
     )
     note = f"{shown} {at if severities else 'We have no scores.'} {dashes}".strip()
     shown_table = _with_heads(table.rename(index=corruption_in_words), heads)
@@ -208,9 +210,8 @@ def _compared(table: pd.DataFrame, in_study: list[bool]) -> ComparedWithPaper:
         note = "The study has none of the paper's cells."
         return ComparedWithPaper(_flat(table), _with_heads(table, HEADS | SPREADS), note)
     lacking = in_study.count(False)
-    notes = [f"{lacking} of the paper's {len(table)} rows have no cell in this study; the CSV lists them."] * bool(
-        lacking
-    )
+    without = "are not compared, because this study has no cell with the same model and weighting; the CSV lists them."
+    notes = [f"{lacking} of the paper's {len(table)} rows {without}"] * bool(lacking)
     if "Dataset" in table.index.names:
         notes.append(_note_on_weightings(table))
     return ComparedWithPaper(_flat(table), _with_heads(table[in_study], HEADS | SPREADS), " ".join(notes))

@@ -29,7 +29,8 @@ CPU = torch.device("cpu")
 Make = Callable[..., ModelSettings]
 TRAINED = [name for name in list_architectures() if ARCHITECTURES.get(name).trained]
 # All architectures run on a fully trained backbone and on a frozen one with a front; all backbones run with one and with several streams.
-PAIRS = dict.fromkeys([*product(("resnet", "endoarss"), TRAINED), *product(list_backbones(), ("mmoe", "tesla"))])
+PAIRS = [*product(("resnet", "endoarss"), TRAINED), *product(list_backbones(), ("mmoe", "tesla"))]
+PAIRS = list(dict.fromkeys([*PAIRS, ("timm_features", "cross_stitch"), ("timm_features", "task_adapters")]))
 # A weighting decides the graphs only by whether each task has a gradient of its own.
 RUNS = [*((*pair, "db_mtl") for pair in PAIRS), *((b, "tesla", "equal") for b in list_backbones())]
 ALL = [pytest.param(*run, marks=() if run == ("endoarss", "tesla", "db_mtl") else pytest.mark.slow) for run in RUNS]

@@ -47,7 +47,8 @@ VIT = BackboneSettings(
 RESNET = BackboneSettings("resnet10t", {"channels": (8, 8, 12, 16)})
 TRAINED = [name for name in list_architectures() if ARCHITECTURES.get(name).trained]
 # All architectures with a fully trained backbone and with a frozen one behind a front; all backbones with one and with several streams.
-PAIRS = list(dict.fromkeys([*product(("resnet", "endoarss"), TRAINED), *product(list_backbones(), ("mmoe", "tesla"))]))
+PAIRS = [*product(("resnet", "endoarss"), TRAINED), *product(list_backbones(), ("mmoe", "tesla"))]
+PAIRS = list(dict.fromkeys([*PAIRS, ("timm_features", "cross_stitch"), ("timm_features", "task_adapters")]))
 EVERYTHING = AugmentationSettings(0.5, 0.5, 10.0, 0.1, 0.1, 0.1)
 
 

@@ -1,4 +1,4 @@
-"""The fuzz suite, short here and ten minutes in `make test-all`: no hang, no crash, no way out of a folder, no traceback."""
+"""The fuzz suite, short in `make test-slow` and ten minutes in `make test-all`: no hang, no crash, no way out of a folder, no traceback."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_differences_are_ours_minus_the_papers() -> None:
         10 - 13.25
     )
     assert np.isnan(row["DS (%)", "ours"]) and len(found.shown) == 1 and len(found.data) == 29
-    assert found.note.startswith("28 of the paper's 29 rows have no cell")
+    assert found.note.startswith("28 of the paper's 29 rows are not compared, because this study has no cell")
     assert {"miou_ours", "miou_paper", "miou_difference"} <= set(found.data)
 
 
@@ -117,7 +117,7 @@ def test_ranks_are_compared_under_the_papers_weighting() -> None:
     found = ranks_against_paper(long(*rows, *other), LABELS, asked)
     assert found.shown["mIoU (%)", "ours"].tolist() == pytest.approx([1, 16])
     assert found.shown.index.tolist() == [("MTLEndovis", "STCH", "1"), ("MTLEndovis", "STCH", "16")]
-    assert "6 of the paper's 8 rows have no cell in this study" in found.note
+    assert "6 of the paper's 8 rows are not compared" in found.note
     assert found.note.endswith("weighting are compared: DB-MTL on MTLESD, STCH on MTLEndovis.")
 
 
@@ -153,5 +153,5 @@ def test_robustness_is_averaged_over_what_the_study_applied() -> None:
     )
     without = robustness_against_paper(long(*rows), 4, LABELS, {*ROBUST} - {("resnet", "dselect_k", "db_mtl")})
     assert without.note.endswith(
-        "Dashes: this study does not evaluate the paper's R DSelect-k DB-MTL under corruptions."
+        "Dashes: this study does not evaluate R DSelect-k DB-MTL under corruptions, but the paper does."
     )

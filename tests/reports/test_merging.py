@@ -111,18 +111,15 @@ def test_intervals_are_paired() -> None:
 def test_what_surgery_does_is_said_also_where_it_harms() -> None:
     good = measured(subject("TIES", "ties", 0, 0.7, 0.4, 0.2), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5, 0.1))
     said = good.note_on_surgery(16)
-    assert (
-        "Surgery of rank 16 changes the bias of TIES + Surgery 16 by -50 % and the mean of accuracy and mIoU by +"
-        in said
-    )
-    assert "intervals exclude 0" in said and "lowers" not in said
+    assert "Surgery of rank 16 changes the bias of TIES by -50 % and the mean of accuracy and mIoU by +" in said
+    assert "intervals without 0" in said and "lower" not in said
     assert "from the jointly trained model" in said and not good.note_on_surgery(4)
     bad = measured(subject("TIES", "ties", 0, 0.9, 0.6, 0.2), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5, 0.1))
     said = bad.note_on_surgery(16)
-    assert "Surgery of rank 16 lowers this mean for TIES (-" in said
+    assert "with Surgery of rank 16, this mean is lower for TIES (-" in said
     assert "above the individual models, and Surgery pulls it towards them" in said
     worse = measured(subject("TIES", "ties", 0, 0.5, 0.3, 0.2), subject("TIES + Surgery 16", "ties", 16, 0.4, 0.3, 0.1))
-    assert "lowers this mean" in worse.note_on_surgery(16) and "pulls it towards" not in worse.note_on_surgery(16)
+    assert "this mean is lower" in worse.note_on_surgery(16) and "pulls it towards" not in worse.note_on_surgery(16)
 
 
 def test_tables_hold_the_shown_rank_and_the_ablation_all() -> None:
@@ -188,10 +185,20 @@ def test_a_dataset_that_only_tests_generalisation_has_no_bias_and_its_harm_is_sa
     assert "bias" not in found.rows
     said = found.note_on_surgery(16)
     assert (
-        "Surgery of rank 16 changes the mean of accuracy and mIoU by -" in said
-        and "lowers this mean for TIES (-" in said
+        "Surgery of rank 16 changes the mean of accuracy and mIoU by -" in said and "mean is lower for TIES (-" in said
     )
     shown = readable_merging(found, 16)
     assert set(shown["Bias (L1)"]) == {"-"} and "Change of bias" not in shown
     better = measured(subject("TIES", "ties", 0, 0.7, 0.4), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5))
-    assert "lowers" not in better.note_on_surgery(16)
+    said = better.note_on_surgery(16)
+    assert "Surgery of rank 16 changes the mean of accuracy and mIoU by +" in said and "lower" not in said
+
+
+def test_every_merger_is_said_of_the_compared_ones_and_a_bias_may_rise() -> None:
+    models = [
+        subject(f"{name} {rank}", name, rank, bias=0.2 + rank / 100)
+        for name in ("ties", "averaging")
+        for rank in (0, 16)
+    ]
+    said = measured(*models, subject("task_arithmetic 16", "task_arithmetic", 16, bias=0.1)).note_on_surgery(16)
+    assert "changes the bias of every merger by +80 % and" in said and "of 2)" in said

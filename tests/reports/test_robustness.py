@@ -255,7 +255,7 @@ def test_the_baselines_trainings_vary_corruption_errors() -> None:
         found = measured(model("A", answers(1)), model("B", *baseline), baseline="B")
         ends.append(row(found, "mCE"))
     assert ends[0]["low"] < ends[0]["value"] < ends[0]["high"]
-    assert "and 3 trainings of each model that has 3 or more" in say_intervals(measured(model("B", *runs)).intervals)
+    assert "and over 3 trainings of each model that has 3 or more" in say_intervals(measured(model("B", *runs)).intervals)
 
 
 def test_a_model_differs_from_itself_by_nothing() -> None:
@@ -313,8 +313,8 @@ def test_scores_are_means_over_seeds() -> None:
 def test_what_intervals_are_over_is_said() -> None:
     found = measured(model("A", answers(1)))
     assert say_intervals(found.intervals) == (
-        "95 % t intervals over 4 sequences (Toy), only for these trained models (the variation between trainings needs 3 "
-        "seeds), paired across models."
+        "The intervals are 95 % t intervals over 4 sequences (Toy). They hold only for these trained models, because the variation "
+        "between trainings needs 3 seeds. Models are compared on the same images."
     )
     assert set(found.summary["interval_over"]) == {"4 sequences"}
     assert "over 12 images" in say_intervals(measured(model("A", answers(1, sequences=0))).intervals)

@@ -127,4 +127,4 @@ def test_similarity_is_told_by_quantiles() -> None:
 
 def test_weights_are_said(results: pd.DataFrame) -> None:
     given = results.assign(weights_source=results["backbone"].map({"A-net": "none", "B_net": "generated"}).fillna(""))
-    assert weights_note(given) == "Initial weights: A-net random, B_net generated scenes"
+    assert weights_note(given) == "Initial weights: A-net random, B_net pretrained on generated scenes"

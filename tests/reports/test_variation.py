@@ -71,9 +71,8 @@ def test_notes_say_what_varies() -> None:
     def said(*arguments: Any) -> str:
         return say_intervals([note_of_intervals(*arguments)])
 
-    assert "over 9 sequences (D) and 3 trainings of each model" in said(
-        "D", "9 sequences", Variation(9, {"a": 3}), True
-    )
+    seeds = said("D", "9 sequences", Variation(9, {"a": 3}), True)
+    assert "over 9 sequences (D), and over 3 trainings of each model that has 3 or more." in seeds
     assert "independent" not in said("D", "9 sequences", Variation(9), True)
     assert said("D", "9 images", Variation(9), False).endswith("these intervals are too narrow.")
     assert "only for these trained models" in said("D", "9 sequences", Variation(9), True)
@@ -85,14 +84,17 @@ def test_what_holds_for_several_datasets_is_said_once() -> None:
         note_of_intervals("A", "9 sequences", Variation(9), True),
         note_of_intervals("B", "1 image", Variation(), False),
         note_of_intervals("C", "7 images", Variation(7), False),
-        note_of_intervals("D", "5 sequences", Variation(5), True),
+        note_of_intervals("D, by sequence", "5 images", Variation(5, {"a": 3}), False),
     ]
     text = say_intervals([*notes, notes[0]])
-    assert text.startswith(
-        "95 % t intervals over 9 sequences (A), 7 images (C) and 5 sequences (D), only for these trained"
+    assert "t intervals over 9 sequences (A), 7 images (C). They hold only for these trained models" in text
+    assert "t intervals over 5 images (D, by sequence), and over 3 trainings" in text
+    assert text.count("Models are compared on the same images.") == 1
+    assert "B: no intervals, because there is only 1 image." in text
+    assert text.endswith(
+        "Images of unknown sequence (C; D, by sequence) count as independent: if some are frames of one video, these "
+        "intervals are too narrow."
     )
-    assert text.count("t intervals") == 1 and text.count("paired across models") == 1
-    assert " C: images of unknown sequence" in text and "B: no intervals, because there is only 1 image." in text
     assert say_intervals([]) == ""
 
 

@@ -137,7 +137,11 @@ def _leakage_table(results: StudyResults) -> ReportTable:
 
 _CLASSES_NOTE = "Classes are counted without the background, and only if they occur in a frame."
 _PAPER_NOTE = "The paper's numbers are in columns of their own. Synthetic and partial data differ from them by design."
-_SIMILARITY_NOTE = "Correlation of 32x32 RGB thumbnails. 1: the thumbnails are identical."
+_SIMILARITY_NOTE = (
+    "For each test frame: the highest correlation with a training frame, computed on thumbnails of 32x32 pixels; 1 means that they are "
+    "equal. Median, lower quartile and shares are over the test frames."
+)
 _LEAKAGE_NOTE = (
-    "Each model is trained and tested on both splits. Means are over the classes that occur in the test split."
+    "Each model is trained and tested on both splits. Frames of one video in both parts of a split raise its scores (leakage), but the two "
+    "splits also have other test images, classes and activities. Means are over the classes that occur in the test split."
 )

@@ -181,7 +181,9 @@ def _note(study: Study, name: str) -> str:
     rules = dict.fromkeys(split_rule(study, dataset) for dataset in datasets)
     differences = _unlike_paper(study) if name == names.TABLE_ROBUSTNESS else ""
     # Table VII has no HD and no SSIM.
-    definitions = "Both are computed as in the authors' code." if name == names.TABLE_ROBUSTNESS else AUTHORS_CODE_NOTE
+    definitions = (
+        "AC and mIoU are computed as in the authors' code." if name == names.TABLE_ROBUSTNESS else AUTHORS_CODE_NOTE
+    )
     replaced = stand_ins(study, *_BACKBONES.get(name, ()))
     return f"{source} {replaced} {definitions} Our split: {', '.join(rules)}.{spread} {differences}"
 
@@ -212,9 +214,10 @@ _CLAIMS_NOTE = (
     "Difference: in percentage points (cosines have no unit). It is the mean over all pairs of models that differ only in what the claim "
     "is about, or the difference between the best models of two groups; the interval of the latter allows for any model of a group to be "
     "the best. Each interval holds for its row alone. p is the p-value of no difference, adjusted by Holm's method for all {tests} tests "
-    "of this table, so that at most 5 of 100 studies have a false verdict. Supported or contradicted: p is below "
+    "of this table. Supported or contradicted, which is false in at most 5 of 100 studies: p is below "
     f"0.05, with at least {MIN_SEQUENCES} sequences and {MIN_SEEDS} trainings of each model. With fewer trainings, a small p says that "
-    "these trained models differ, but models trained with other seeds may not. With few sequences and trainings most claims stay "
-    "undecided. In the paper: the same difference in the paper's tables, whose AC is mean precision (protocol authors_code). Pairs: the "
-    'number of compared pairs of models; "1 of 2" says that the other pair lacks results.'
+    "these trained models differ, but models trained with other seeds may not. Leans: the sign of the difference, which is no evidence. "
+    "With few sequences and trainings most claims stay undecided. In the paper: the same difference in the paper's tables, whose AC is "
+    "mean precision (protocol authors_code). Pairs: the "
+    'number of compared pairs of models; if it is "1 of 2", the other pair lacks results.'
 )

@@ -43,7 +43,12 @@ def score_tables(results: StudyResults) -> dict[str, ReportTable]:
             list(dict.fromkeys(keys)),
         )
         title = f"Results on {titles_of(study)[dataset]} (test split, {names.in_words(split_rule(study, dataset))})"
-        notes = [_note(study), _note_on_references(scores), _note_on_ranks(study, dataset)]
+        notes = [
+            _note_on_training(study, dataset),
+            _note(study),
+            _note_on_references(scores),
+            _note_on_ranks(study, dataset),
+        ]
         notes += [_note_on_absent_activities(labels, scores), gap_note(study, gaps)]
         note = " ".join(filter(None, notes))
         shown = tables.readable_scores(scores, study.protocol, labels)
@@ -137,6 +142,13 @@ def _note_on_ranks(study: Study, dataset: str) -> str:
     return sentence if has_other_ranks(study, dataset) else ""
 
 
+def _note_on_training(study: Study, dataset: str) -> str:
+    """Return a sentence that says on what the models were trained, or "" if that is the dataset that they are tested on."""
+    trained = {cell.dataset for cell in cells_of(study) if dataset in evaluated_on(study, cell.dataset)} - {dataset}
+    listed = ", ".join(titles_of(study)[name] for name in study.datasets if name in trained)
+    return f"These models were trained on {listed}, and are only tested here." if listed else ""
+
+
 def _note_on_references(scores: pd.DataFrame) -> str:
     """Return a text that explains the rows of references, or "" if the table has none."""
     rows = [names.REFERENCES[a] for backbone, a, _ in scores.index if backbone == names.REFERENCE_BACKBONE]
@@ -150,7 +162,9 @@ def _note(study: Study) -> str:
         return AUTHORS_CODE_NOTE
     return (
         "Means are over the classes that occur in the test split; means called fg leave out the background. Distances are in pixels of "
-        f"{size}x{size} images. A dash: the model does not solve this task, or there is nothing to measure."
+        f"{size}x{size} images; a class that only one of the true and the predicted mask of an image has counts as the diagonal, "
+        f"{size * 2**0.5:.0f} pixels. Lower is better for distances and ECE. A dash: the model does not solve this task, or there is "
+        "nothing to measure."
     )
 
 
@@ -160,7 +174,8 @@ _ABLATION_NOTE = (
 _ALL_RANKS = "Models of all ranks of the adapters take part; each table of one dataset has only one rank."
 _COMPARISON_NOTE = (
     "To best: the paired difference from the best model of the dataset. Its interval and the interval of the rank (1 is the best) allow "
-    "for any model to be the best: if the interval includes 0, this model may be the best."
+    "for any model to be the best. No model is better than the best one, so 0 is the best end of an interval; an interval with 0 means "
+    "that this model may be the best. Where lower is better, as in HD95, positive differences are worse."
 )
 
 
