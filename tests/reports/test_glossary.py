@@ -54,9 +54,7 @@ def test_the_page_has_the_entries_that_it_uses(page_content: page.Page) -> None:
         "each link has its entry, each entry its link"
     )
     assert text.count("mean performance under corruption; ") + text.count("mean performance under corruption.") == 1
-    assert '<abbr title="accuracy in the paper&#39;s tables">AC</abbr> (%)</th>' in text, (
-        "heads explain themselves"
-    )
+    assert '<abbr title="accuracy in the paper&#39;s tables">AC</abbr> (%)</th>' in text, "heads explain themselves"
 
 
 def test_each_term_has_an_anchor_of_its_own() -> None:

@@ -255,7 +255,9 @@ def test_the_baselines_trainings_vary_corruption_errors() -> None:
         found = measured(model("A", answers(1)), model("B", *baseline), baseline="B")
         ends.append(row(found, "mCE"))
     assert ends[0]["low"] < ends[0]["value"] < ends[0]["high"]
-    assert "and over 3 trainings of each model that has 3 or more" in say_intervals(measured(model("B", *runs)).intervals)
+    assert "and over 3 trainings of each model that has 3 or more" in say_intervals(
+        measured(model("B", *runs)).intervals
+    )
 
 
 def test_a_model_differs_from_itself_by_nothing() -> None:
