@@ -21,7 +21,7 @@ from pipeline.study.models import Study
 from pipeline.study.paper_cells import PaperNames, stand_ins
 from pipeline.study.robust_models import robustness_cells
 from reports import names
-from reports.paper_numbers import DATASETS, paper_ablation, paper_ranks
+from reports.paper_numbers import paper_ablation, paper_ranks
 from reports.results import comparable_rows
 from reports.statistics.claims import test_claims
 from reports.statistics.variation import MIN_SEEDS, MIN_SEQUENCES
@@ -141,23 +141,26 @@ def _tested_models(study: Study, paper: PaperNames, dataset: str) -> set[tuple[s
 
 def _gaps(results: StudyResults, name: str) -> str:
     """Return a text on the cells of the paper that a table lacks, with the reasons."""
-    study, paper = results.study, PaperNames(results.study)
+    study = results.study
     if name == names.TABLE_ROBUSTNESS:
         return gap_note(
             study,
             {c: reason for c, reason in results.missing_robustness.items() if c.dataset == names.PAPER_ROBUSTNESS},
         )
+    cells = _cells_of(study, name)
+    return gap_note(study, results.gaps(cell for cell in cells_of(study) if cell in cells))
+
+
+def _cells_of(study: Study, name: str) -> set[Cell]:
+    """Return the cells of a table that the paper's table has as well."""
+    cells, paper = cells_of(study), PaperNames(study)
     if name == names.TABLE_ABLATION:
         printed = set(paper_ablation().index)
-        cells = {c for c in cells_of(study) if (c.dataset, *paper.of(c)) in printed}
-    elif name == names.TABLE_RANK:
-        printed = {(dataset, int(rank), weighting) for dataset, rank, weighting in paper_ranks().index}
-        cells = {c for c in cells_of(study) if paper.ranked(c) in printed}
-    else:
-        cells = {
-            c for c in cells_of(study) if any(name == names.table_of_dataset(d) for d in evaluated_on(study, c.dataset))
-        }
-    return gap_note(study, results.gaps(cell for cell in cells_of(study) if cell in cells))
+        return {c for c in cells if (c.dataset, *paper.of(c)) in printed}
+    if name == names.TABLE_RANK:
+        ranks = {(dataset, int(rank), weighting) for dataset, rank, weighting in paper_ranks().index}
+        return {c for c in cells if paper.ranked(c) in ranks}
+    return {c for c in cells if any(name == names.table_of_dataset(d) for d in evaluated_on(study, c.dataset))}
 
 
 def _note(study: Study, name: str) -> str:
@@ -168,24 +171,21 @@ def _note(study: Study, name: str) -> str:
         else "Our scores are this study's."
     )
     spread = " ±: the spread over activities, as in the paper." if name == names.TABLE_ABLATION else ""
-    datasets_of_table = {
-        names.TABLE_ABLATION: set(DATASETS),
-        names.TABLE_RANK: set(DATASETS),
-        names.TABLE_ROBUSTNESS: {names.PAPER_ROBUSTNESS},
-    }
-    datasets = [
-        d
-        for d in evaluated_datasets(study)
-        if name == names.table_of_dataset(d) or d in datasets_of_table.get(name, ())
-    ]
-    rules = dict.fromkeys(split_rule(study, dataset) for dataset in datasets)
+    if name in (names.TABLE_ABLATION, names.TABLE_RANK):
+        datasets = {cell.dataset for cell in _cells_of(study, name)}
+    else:
+        datasets = {d for d in evaluated_datasets(study) if name == names.table_of_dataset(d)}
+        datasets |= {names.PAPER_ROBUSTNESS} if name == names.TABLE_ROBUSTNESS else set()
+    used = [dataset for dataset in evaluated_datasets(study) if dataset in datasets]
+    rules = dict.fromkeys(names.in_words(split_rule(study, dataset)) for dataset in used)
+    split = f"Our split: {', '.join(rules)}." if rules else ""
     differences = _unlike_paper(study) if name == names.TABLE_ROBUSTNESS else ""
     # Table VII has no HD and no SSIM.
     definitions = (
         "AC and mIoU are computed as in the authors' code." if name == names.TABLE_ROBUSTNESS else AUTHORS_CODE_NOTE
     )
     replaced = stand_ins(study, *_BACKBONES.get(name, ()))
-    return f"{source} {replaced} {definitions} Our split: {', '.join(rules)}.{spread} {differences}"
+    return f"{source} {replaced} {definitions} {split}{spread} {differences}"
 
 
 def _note_on_ranks(study: Study) -> str:
