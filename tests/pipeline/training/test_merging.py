@@ -55,7 +55,6 @@ from pipeline.training import merge_models
 from pipeline.training.merge_models import _common_dataset, _SharedWork
 from pipeline.training.merge_request import read_request
 
-
 VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": 1.0}
 A = "mtlesd/dinov2/single_activity/equal/r4-s0-val"
 B = "mtlesd/dinov2/single_segmentation/equal/r4-s0-val"
