@@ -263,6 +263,22 @@ def test_a_terminal_shows_jobs_that_run_how_far_they_are_and_the_time_left(study
     assert "[1/3]" not in said
 
 
+@pytest.mark.parametrize(("seconds", "known"), [("", False), ("s\n0.001\n", True)])
+def test_a_terminal_says_that_the_time_left_is_not_known_only_then(
+    seconds: str, known: bool, study: Study, monkeypatch: Any
+) -> None:
+    """Not if jobs take longer than earlier ones, so that no time is left."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    if seconds:
+        write(f"results/toy/benchmarks/train_cell/{CELL}.tsv", seconds)
+    run = Run(study, Terminal())
+    run.plan(train_cell=3)
+    run.begin(1, "train_cell", LOG, cell=CELL)
+    run.page.close()
+    assert ("time left not known yet" in run.file.getvalue()) != known
+
+
 def test_the_time_left_is_unknown_while_a_rule_is(study: Study) -> None:
     jobs = RunJobs(study)
     write(f"results/toy/benchmarks/train_cell/{CELL}.tsv", "s\n100\n")
