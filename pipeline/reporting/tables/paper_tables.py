@@ -147,20 +147,19 @@ def _gaps(results: StudyResults, name: str) -> str:
             study,
             {c: reason for c, reason in results.missing_robustness.items() if c.dataset == names.PAPER_ROBUSTNESS},
         )
-    cells = _cells_of(study, name)
-    return gap_note(study, results.gaps(cell for cell in cells_of(study) if cell in cells))
+    return gap_note(study, results.gaps(_cells_of(study, name)))
 
 
-def _cells_of(study: Study, name: str) -> set[Cell]:
+def _cells_of(study: Study, name: str) -> list[Cell]:
     """Return the cells of a table that the paper's table has as well."""
     cells, paper = cells_of(study), PaperNames(study)
     if name == names.TABLE_ABLATION:
         printed = set(paper_ablation().index)
-        return {c for c in cells if (c.dataset, *paper.of(c)) in printed}
+        return [c for c in cells if (c.dataset, *paper.of(c)) in printed]
     if name == names.TABLE_RANK:
         ranks = {(dataset, int(rank), weighting) for dataset, rank, weighting in paper_ranks().index}
-        return {c for c in cells if paper.ranked(c) in ranks}
-    return {c for c in cells if any(name == names.table_of_dataset(d) for d in evaluated_on(study, c.dataset))}
+        return [c for c in cells if paper.ranked(c) in ranks]
+    return [c for c in cells if any(name == names.table_of_dataset(d) for d in evaluated_on(study, c.dataset))]
 
 
 def _note(study: Study, name: str) -> str:
