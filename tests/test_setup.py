@@ -113,6 +113,7 @@ def test_folders_keep_to_what_they_may_know() -> None:
         assert all(name.startswith("endoarss.metrics") for name in found), path
 
 
+@pytest.mark.slow
 def test_reports_are_made_without_torch() -> None:
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "reports").rglob("*.py")]
     script = f"import sys, {', '.join(sorted(modules))}; assert not {{'torch', 'timm'}} & set(sys.modules)"

@@ -76,7 +76,7 @@ COMMANDS = [
         click.option("--again", is_flag=True, help="Let the model predict again first."),
         locks=_evaluate_locks, makes="evaluate_cell"),
     command(
-        "robustness", "reporting.external_model:evaluate_any_model",
+        "robustness", "reporting.any_model:evaluate_any_model",
         "Evaluate cells, or any other model, under all corruptions.", f"robustness --cell {_CELL} --workers 4",
         click.option("--cell", "cells", multiple=True, metavar="ID", help="A cell (repeatable; images are corrupted once)."),
         click.option("--predictor", metavar="MODULE:FUNCTION", help="Your function: images (N, S, S, 3) in, scores or ids out."),

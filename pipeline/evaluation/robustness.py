@@ -95,7 +95,7 @@ def evaluate(
         cache: a folder with the corrupted images, as for `corrupted_batches`.
     """
     names = [name for name in (CLEAN, *conditions.corruptions) if any(model.lacks(name) for model in models)]
-    title = f"robustness of {', '.join(model.label for model in models)}"
+    title = f"robustness of {models[0].label if len(models) == 1 else f'{len(models)} models'}"
     with_images = any(model.sees_images for model in models)
     gallery = representative(split, GALLERY_SIZE)
     with processes(workers) as pool, progress_bar(title, split, conditions, names) as progress:

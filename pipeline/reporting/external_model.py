@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.evaluation.evaluate_robustness import evaluate_robustness_of
 from pipeline.evaluation.external_model import ExternalModelRun, evaluate_predictions, evaluate_predictor
 from pipeline.io.files import read_json
 from pipeline.io.saved_files import read_table
@@ -20,60 +19,30 @@ from pipeline.reporting.robustness import (
 from pipeline.reporting.robustness_page import PAGE, write_robustness_page
 from pipeline.results.paths import CellOutput, RobustnessFiles
 from pipeline.results.study_results import StudyResults
-from pipeline.study.datasets import known_dataset, titles_of
-from pipeline.study.models import Study
+from pipeline.study.datasets import titles_of
 from reports.page import Facts
 from reports.statistics.robustness import EvaluatedModel
 
 
-def evaluate_any_model(
-    study: Study,
-    cells: Sequence[str],
-    predictor: str | None,
-    predictions: Path | None,
-    dataset: str | None,
-    label: str | None,
-    out: Path | None,
-    beside: bool,
-    workers: int,
-) -> str:
-    """Evaluate the robustness of cells or of an external model. Exactly one of `cells`, `predictor` and `predictions` is given.
+def evaluate_external_model(run: ExternalModelRun, predictor: str | None, predictions: Path | None) -> str:
+    """Evaluate the robustness of an external model, and write its report. Exactly one of `predictor` and `predictions` is given.
 
     Args:
-        study: The study, which defines the corruptions.
-        cells: Ids of cells.
+        run: The run.
         predictor: The predictor, as in `evaluate_predictor`.
         predictions: The predictions, as in `evaluate_predictions`.
-        dataset: The test dataset of an external model; None for the first dataset of the study.
-        label: The label of an external model, as in `ExternalModelRun`; not allowed for cells.
-        out: The output folder of an external model, as in `ExternalModelRun`; not allowed for cells.
-        beside: Whether to compare an external model with the cells whose robustness is evaluated; not allowed for cells.
-        workers: Number of processes in addition to this one.
 
     Returns:
-        A sentence that says where the results of an external model are; "" for cells.
+        A sentence that says where the results are.
 
     Raises:
-        InputError: If arguments contradict each other, or the model does not fit the study.
+        InputError: If the model does not fit the study, or the run asks for a comparison and no cell is evaluated.
     """
-    if "robustness" not in study.as_dict():
-        raise InputError(
-            f"study {study.name!r} has no key robustness, which states the corruptions and severities. Add it."
-        )
-    if cells:
-        given = {"dataset": dataset, "label": label, "out": out, "beside": beside}
-        for key in (key for key, value in given.items() if value):
-            raise InputError(f"--{key}: this option is only for --predictor and --predictions, not for cells.")
-        evaluate_robustness_of(study, cells, workers)
-        return ""
-    run = ExternalModelRun(
-        study, known_dataset(study, dataset or next(iter(study.datasets))), label, out, workers, beside
-    )
     compared = compared_models(run)
     if predictor is not None:
         folder = evaluate_predictor(run, predictor)
     else:
-        assert predictions is not None, "the command line gives exactly one of the three"
+        assert predictions is not None, "the command line gives exactly one of the two"
         folder = evaluate_predictions(run, predictions)
     report_external_model(run, folder, compared)
     return f"{folder}: scores, tables and figures. The page that shows them: {folder / PAGE}"
@@ -120,7 +89,7 @@ def report_external_model(run: ExternalModelRun, folder: Path, compared: Sequenc
         study=run.study.name,
         protocol="standard",
         seeds=(),
-        cells=0,
+        trained=0,
         resolution=run.study.input_size,
         synthetic=run.study.synthetic,
         caption=caption,

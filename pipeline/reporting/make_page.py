@@ -20,7 +20,7 @@ from pipeline.reporting.tables.make_tables import reductions_of_tables, study_ta
 from pipeline.results import paths
 from pipeline.results.study_results import Reduction, StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.cells import merging_groups, models_of, trainings_of
+from pipeline.study.cells import merged_cells, merging_groups, models_of, trainings_of
 from pipeline.study.datasets import labels_of, titles_of
 from pipeline.study.folders import cell_folder
 from pipeline.study.models import Study
@@ -84,11 +84,12 @@ def _facts(results: StudyResults) -> Facts:
         study=study.name,
         protocol=study.protocol,
         seeds=list(study.seeds),
-        cells=len(trainings_of(study)),
+        trained=len(trainings_of(study)),
         resolution=study.input_size,
         synthetic=study.synthetic,
         caption=study_caption(results),
         partial=partial_note(study),
+        merged=len(merged_cells(study)),
     )
 
 

@@ -36,7 +36,7 @@ def report_robustness(
         study="",
         protocol="standard",
         seeds=(),
-        cells=0,
+        trained=0,
         resolution=resolution,
         synthetic=synthetic,
         caption=caption,

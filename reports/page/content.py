@@ -21,22 +21,24 @@ class Facts:
         study: Name of the study; "" if the models belong to no study.
         protocol: Protocol of the metrics.
         seeds: Seeds of the trainings; empty on the page of a model that was trained elsewhere.
-        cells: Number of trainings; 0 on the page of a model that was trained elsewhere.
+        trained: Number of trainings; 0 on the page of a model that was trained elsewhere.
         resolution: Side of the square input in pixels.
         synthetic: Whether the data is synthetic.
         caption: The caption that applies to all numbers of the study.
         partial: A sentence that names the datasets without some of their frames; "" if all have all frames.
+        merged: Number of merged models.
     """
 
     title: str
     study: str
     protocol: str
     seeds: Sequence[int]
-    cells: int
+    trained: int
     resolution: int
     synthetic: bool
     caption: str = ""
     partial: str = ""
+    merged: int = 0
 
 
 @dataclass(frozen=True)

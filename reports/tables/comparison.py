@@ -45,9 +45,10 @@ def _scaled(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
-    """Return one row per model: score, difference to the best model, and rank in each main metric, with intervals.
+    """Return one row per model: score, difference to the best model, and place in each main metric, with intervals.
 
-    A model that is not compared with others in a metric has no difference and no rank.
+    The head says place, because the rank of the adapters is in the names of models. A model that is not compared with others in a metric
+    has no difference and no place.
 
     Args:
         scores: The scores of a `Comparison`.
@@ -68,7 +69,7 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
         limits = SHARE_DIFFERENCE if is_share else ANY
         to_best = with_brackets(row["to_best"], row["to_best_low"], row["to_best_high"], sign="+", limits=limits)
         cells[head, "to best"] = "best" if row["model"] == row["best"] else to_best
-        cells[head, "rank"] = with_brackets(row["rank"], row["rank_low"], row["rank_high"], digits=0)
+        cells[head, "place"] = with_brackets(row["rank"], row["rank_low"], row["rank_high"], digits=0)
     for gap in gaps:
         rows.setdefault(gap, {})
     datasets = list(dict.fromkeys(dataset for dataset, _ in rows))
@@ -76,7 +77,7 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
     keys = [(with_sequences(dataset, interval_over), model) for dataset, model in rows]
     index = pd.MultiIndex.from_tuples(keys, names=["Dataset", "Model"])
     columns = pd.MultiIndex.from_tuples(
-        [(metric.head, kind) for metric in metrics.values() for kind in ("score", "to best", "rank")]
+        [(metric.head, kind) for metric in metrics.values() for kind in ("score", "to best", "place")]
     )
     shown = pd.DataFrame(list(rows.values()), index=index).reindex(columns=columns)
     return shown.dropna(axis=1, how="all").fillna("-")

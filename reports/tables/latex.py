@@ -48,7 +48,7 @@ _WIDTHS = (
 )
 
 _DEVIATION, _PAPER, _REFERENCE = "±", "Paper", "Reference"
-_NOT_COMPETING = ("difference", "random by activity", "paper", "to best", "rank")
+_NOT_COMPETING = ("difference", "random by activity", "paper", "to best", "place")
 # "88.3 [85.7, 90.7]" is a value with its interval; "+7.1 [...]", with a sign, is a difference.
 _WITH_INTERVAL = re.compile(r"(?P<before>\S.*?) (?P<interval>\[[^\]]*\])")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")

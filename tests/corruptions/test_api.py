@@ -169,6 +169,7 @@ def test_similarity_falls_with_severity(name: str, frames: list[np.ndarray]) -> 
     assert all(later < earlier for earlier, later in pairwise(means)), means
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FALLING_SSIM)
 def test_similarity_of_real_frames_falls_with_severity(name: str, textures: list[np.ndarray]) -> None:
     test_similarity_falls_with_severity(name, textures)

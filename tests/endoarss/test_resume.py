@@ -24,6 +24,7 @@ from endoarss.models import MultiTaskModel
 from endoarss.resume import ResumeFolder, TrainingState
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, train
+from tests.sampled import one_in
 
 Make = Callable[..., ModelSettings]
 CPU = torch.device("cpu")
@@ -97,7 +98,7 @@ def test_a_stopped_training_ends_with_the_same_bits(
         }
 
 
-@pytest.mark.parametrize("weighting", list_weightings())
+@pytest.mark.parametrize("weighting", one_in(4, list_weightings()))
 def test_every_weighting_goes_on_with_the_same_bits(weighting: str, tmp_path: Path) -> None:
     """What it tracks, trains and draws: a small model, stopped where a method with phases is in its last."""
     rng = np.random.default_rng(0)

@@ -28,6 +28,7 @@ def merge_three(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]
     return lambda **sizes: {row.name: row for row in example.merge_three(**sizes)}
 
 
+@pytest.mark.slow
 def test_every_merger_gets_its_rows(merge_three: Callable[..., dict[str, Any]]) -> None:
     rows = merge_three(images=100, steps=10, iterations=3)
     individual = rows.pop("individual models")

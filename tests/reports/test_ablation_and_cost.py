@@ -78,6 +78,7 @@ def history(seed: int, cosine: bool = True) -> pd.DataFrame:
     return rows
 
 
+@pytest.mark.slow
 def test_figure_of_trainings_is_the_same_from_the_same(tmp_path: Path) -> None:
     histories = [
         TrainingHistory("A", "tesla", "db_mtl", history(0)),

@@ -155,8 +155,8 @@ def test_models_of_one_task_and_datasets_apart() -> None:
     shown = readable_comparison(found.scores)
     assert shown.loc[("Toy, 5 sequences", "activities"), ("mIoU (%)", "score")] == "-"
     alone = shown.loc[("Other, 5 sequences", "A"), "Accuracy (%)"]
-    assert alone["score"] != "-" and set(alone[["to best", "rank"]]) == {"-"}, "there is no other model"
-    assert shown.loc[("Toy, 5 sequences", "A"), ("Accuracy (%)", "rank")] != "-"
+    assert alone["score"] != "-" and set(alone[["to best", "place"]]) == {"-"}, "there is no other model"
+    assert shown.loc[("Toy, 5 sequences", "A"), ("Accuracy (%)", "place")] != "-"
     data = table_comparison(found.scores)
     assert data.loc[("Toy", "miou", "A"), "value"] == pytest.approx(
         100 * found.scores.query("dataset == 'Toy' and metric == 'miou'")["value"].iloc[0]

@@ -25,6 +25,7 @@ from reports.statistics.variation import say_intervals
 from reports.tables import robustness as robustness_tables
 from reports.tables import scores as tables
 from reports.tables.latex import to_latex
+from tests.sampled import one_in
 
 CATEGORIES = {"occlusion": ("smoke", "spatter"), "digital": ("contrast", "elastic_transform")}
 NAMES = ("contrast", "elastic_transform", "smoke")
@@ -561,7 +562,7 @@ def test_a_report_of_any_models_is_written_whole_and_marked(tmp_path: Path) -> N
         assert "synthetic" in path.read_text().splitlines()[0]
 
 
-@pytest.mark.parametrize("synthetic", [True, False])
+@pytest.mark.parametrize("synthetic", one_in(2, [True, False]))
 def test_the_page_of_models_without_a_study(tmp_path: Path, synthetic: bool) -> None:
     masks = [name for name in answers(1) if str(name)[-1].isdigit()]
     rows = answers(1).drop(columns=masks)

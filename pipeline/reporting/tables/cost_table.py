@@ -13,7 +13,7 @@ from pipeline.reporting.report_table import ReportTable
 from pipeline.results.paths import history_file, robustness_files
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.cells import cells_of
+from pipeline.study.cells import cells_of, trainings_of
 from pipeline.study.datasets import titles_of
 from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
@@ -30,7 +30,9 @@ def cost_table(results: StudyResults) -> dict[str, ReportTable]:
     costs = tables.table_cost([_labels(study, c) | ({} if c in missing else _cost(results, c)) for c in cells])
     gaps = {cell: reason for cell, reason in {**results.missing_robustness, **missing}.items() if cell in cells}
     experts = _EXPERTS_NOTE if costs.columns.isin(["Experts"]).any() else ""
-    note = " ".join(filter(None, [first_seed_note(study), _COST_NOTE, experts, gap_note(study, gaps)]))
+    note = " ".join(
+        filter(None, [first_seed_note(study), _COST_NOTE, experts, _note_on_other_epochs(study), gap_note(study, gaps)])
+    )
     devices, shown = costs["Device"].dropna().unique(), costs
     if len(devices) == 1:
         shown, note = costs.drop(columns="Device"), f"{note} Device: {devices[0]}."
@@ -42,6 +44,17 @@ _COST_NOTE = (
     "that run at the same time slow each other down."
 )
 _EXPERTS_NOTE = "Experts: the number of experts that each task of DSelect-k selects in the last epoch (weight above 0.01), activity first."
+
+
+def _note_on_other_epochs(study: Study) -> str:
+    """Return a sentence on the trainings that this table leaves out, or "" if it has all of the first seed."""
+    left_out = len(set(trainings_of(study)) - set(cells_of(study))) // len(study.seeds)
+    which = "The model whose epoch is" if left_out == 1 else f"The {left_out} models whose epochs are"
+    return (
+        f"{which} chosen differently, as for merging, {'is' if left_out == 1 else 'are'} not in this table."
+        if left_out
+        else ""
+    )
 
 
 def _labels(study: Study, cell: Cell) -> dict[str, object]:

@@ -173,7 +173,7 @@ _ABLATION_NOTE = (
 )
 _ALL_RANKS = "Models of all ranks of the adapters take part; each table of one dataset has only one rank."
 _COMPARISON_NOTE = (
-    "To best: the paired difference from the best model of the dataset. Its interval and the interval of the rank (1 is the best) allow "
+    "To best: the paired difference from the best model of the dataset. Its interval and the interval of the place (1 is the best) allow "
     "for any model to be the best. No model is better than the best one, so 0 is the best end of an interval; an interval with 0 means "
     "that this model may be the best. Where lower is better, as in HD95, positive differences are worse."
 )

@@ -152,6 +152,7 @@ def test_only_what_a_file_lists(tree: Path, run: Run) -> None:
     assert set(files(tree / "out/smoke/1/images")) == {"a.png", "v1/c.png"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("reference")
 def test_all_that_the_profile_and_backend_have(tree: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(tree / "in/v1")

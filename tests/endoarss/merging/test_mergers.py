@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from peft.utils.merge_utils import task_arithmetic as peft_task_arithmetic
-from peft.utils.merge_utils import ties as peft_ties
 from torch import Tensor
 
 from endoarss.errors import SettingsError, UnknownNameError
@@ -43,6 +42,12 @@ def make(name: str, **settings: Any) -> Merger:
 
 def flat(vector: dict[str, Tensor]) -> Tensor:
     return torch.cat([t.flatten() for t in vector.values()])
+
+
+@pytest.fixture(scope="module")
+def peft() -> Any:
+    """The mergers of another library, which takes seconds to import."""
+    return import_module("peft.utils.merge_utils")
 
 
 @pytest.mark.parametrize("name", list_mergers())
@@ -80,10 +85,10 @@ def test_averaging_is_the_mean() -> None:
     )
 
 
-def test_task_arithmetic_is_what_peft_computes() -> None:
+def test_task_arithmetic_is_what_peft_computes(peft: Any) -> None:
     given = vectors()
     found = make("task_arithmetic", coefficients=(0.4,)).merge(given, FEEDBACK).vector
-    expected = peft_task_arithmetic([flat(one) for one in given], torch.full((3,), 0.4))
+    expected = peft.task_arithmetic([flat(one) for one in given], torch.full((3,), 0.4))
     torch.testing.assert_close(flat(found), expected)
 
 
@@ -102,9 +107,9 @@ def test_ties_where_values_cancel_takes_the_sign_that_most_have() -> None:
 
 @pytest.mark.parametrize("keep", [0.25, 0.5, 1.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_ties_is_what_peft_computes(keep: float, seed: int) -> None:
+def test_ties_is_what_peft_computes(peft: Any, keep: float, seed: int) -> None:
     given = torch.stack([flat(one) for one in vectors(3, seed)])  # of 48 values: both keep as many
-    expected = peft_ties(list(given), torch.ones(3), density=keep)
+    expected = peft.ties(list(given), torch.ones(3), density=keep)
     torch.testing.assert_close(ties(given, keep), expected)
 
 

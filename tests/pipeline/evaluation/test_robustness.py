@@ -449,6 +449,7 @@ def hand_in_what_is_not_right(
     assert "expected MODULE:FUNCTION" in said(capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_masks_predicted_elsewhere_get_the_same_tables(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Somebody makes a copy of the dataset with the corruptions' own command, predicts on it, and hands in the masks."""

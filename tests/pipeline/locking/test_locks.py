@@ -122,6 +122,7 @@ def test_predicting_again_is_as_training(start: Start) -> None:
     assert f"process {again.pid}, which scores {CELL}" in waits(start("robustness", "--cell", CELL, seconds=0))
 
 
+@pytest.mark.slow
 def test_datasets_and_reports_exclude_their_own_kind_alone(start: Start) -> None:
     build = start("step", "build_dataset", *MTLESD)
     assert has_it(build)

@@ -89,6 +89,7 @@ def model_of(gallery: Gallery, cell: str) -> GalleryModel:
     return next(model for model in gallery.datasets[0].models if model.cell == cell)
 
 
+@pytest.mark.slow
 def test_the_page_of_a_study_with_gaps(study: Study, study_file: Path) -> None:
     assert run(study_file, "step", "make_page") == 0
     text = report_file(study).read_text(encoding="utf-8")

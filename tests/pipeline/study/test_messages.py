@@ -172,6 +172,7 @@ def _mutated(settings: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     return mutated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["demo", "paper", "authors_code", "endovis2017_parts"])
 def test_mutated_studies_are_read_or_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """500 of each; what is accepted is written and read again as the same study."""

@@ -32,6 +32,7 @@ def test_every_key_says_what_it_does_and_has_an_example_that_is_allowed() -> Non
             assert key and yaml.safe_load(written) is not None, example
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_editors_accept_the_stored_studies(path: Path) -> None:
     schema: dict[str, Any] = json.loads((ROOT / SCHEMA).read_text())

@@ -55,6 +55,8 @@ from pipeline.training import merge_models
 from pipeline.training.merge_models import _common_dataset, _SharedWork
 from pipeline.training.merge_request import read_request
 
+pytestmark = pytest.mark.slow  # all tests share merged models, which take most of a minute to make
+
 VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": 1.0}
 A = "mtlesd/dinov2/single_activity/equal/r4-s0-val"
 B = "mtlesd/dinov2/single_segmentation/equal/r4-s0-val"
@@ -314,7 +316,6 @@ def test_what_is_not_merged_yet_is_said_with_the_command(study: Study, capsys: A
     assert not (results_folder(study) / "cells" / f"{TIES}-surgery9").exists()
 
 
-@pytest.mark.slow
 def test_verify_names_sources_that_are_others(copy: Study, capsys: Any) -> None:
     path = results_folder(copy) / "cells" / TIES / "provenance.json"
     path.write_text(
@@ -331,7 +332,6 @@ def test_robustness_of_an_earlier_merging_is_not_done(copy: Study) -> None:
     assert state.state == PENDING and state.reason == "merged again; its robustness was not evaluated since"
 
 
-@pytest.mark.slow
 def test_verify_holds_and_names_a_merged_checkpoint_that_is_another(copy: Study, capsys: Any) -> None:
     assert run("verify", "--workers=1", f"--cell={TIES}-surgery8", f"--cell={A}") == 0
     path = results_folder(copy) / "cells" / f"{TIES}-surgery8" / "model.safetensors"
@@ -368,7 +368,6 @@ def test_a_setting_that_decides_any_merged_model_is_seen(copy: Study) -> None:
     assert {older.get(cell) for cell in merged_cells(copy)} == {OTHER_SOURCES}
 
 
-@pytest.mark.slow
 def test_a_training_that_exists_both_ways_stands_in_each_table_once(copy: Study, tmp_path: Path) -> None:
     """The same model, its epoch chosen as the study says and on validation frames: tables are of the first, the paper's beside too."""
     settings = yaml.safe_load(Path("study.yaml").read_text())
@@ -387,7 +386,6 @@ def test_a_training_that_exists_both_ways_stands_in_each_table_once(copy: Study,
         pd.testing.assert_frame_equal(pd.read_csv(path), kept)
 
 
-@pytest.mark.slow
 def test_tables_of_merging_are_of_the_standard_protocol(copy: Study) -> None:
     before = pd.read_csv(results_folder(copy) / "tables/merging.csv")
     settings = yaml.safe_load(Path("study.yaml").read_text()) | {"protocol": "authors_code"}
@@ -414,7 +412,6 @@ def test_representations_of_other_models_are_not_shown(copy: Study) -> None:
         representations_of(StudyResults(copy))
 
 
-@pytest.mark.slow
 def test_robustness_that_is_missing_is_a_dash_with_its_reason(copy: Study) -> None:
     shutil.rmtree(results_folder(copy) / "cells" / f"{TIES}-surgery8" / "robustness")
     assert run("step", "collect_results") == 0 and run("step", "make_tables") == 0
@@ -438,7 +435,6 @@ def test_seeds_are_the_same_for_all_that_is_compared(study: Study) -> None:
     assert "V TIES on MTLESD (seed 1)" in merging_gaps(StudyResults(two))
 
 
-@pytest.mark.slow
 def test_representations_are_computed_once_a_model(copy: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of both parts: the individual models' for all mergers and ranks together, those of each merged model for all ranks."""
     seen: list[Any] = []
@@ -454,7 +450,6 @@ def test_representations_are_computed_once_a_model(copy: Study, monkeypatch: pyt
     assert all(seen.count(model) == 2 for model in seen)
 
 
-@pytest.mark.slow
 def test_merging_keeps_no_more_than_it_says(copy: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of all tensors with an image's map, those alive at once are what was planned and a few images."""
     assert run("merge", A, B, "--method", "averaging", "--surgery") == 0
@@ -478,7 +473,6 @@ def test_merging_keeps_no_more_than_it_says(copy: Study, monkeypatch: pytest.Mon
     assert 0 < largest <= said + 0.06
 
 
-@pytest.mark.slow
 def test_reports_name_what_is_not_merged(copy: Study, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for other in ("draw_figures", "make_page", "write_paper"):  # which take their time
         monkeypatch.setattr(make_report, other, lambda study, results=None, without=(): None)
@@ -715,7 +709,6 @@ def test_models_with_other_labels_than_the_study_are_not_merged(
     assert f"{key} (" in said and "in its header; study" in said and not (tmp_path / "out/model.safetensors").exists()
 
 
-@pytest.mark.slow
 def test_a_report_reads_each_row_file_once_and_is_what_single_commands_make(
     copy: Study, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -263,6 +263,7 @@ def _with_epochs(study: Study, epochs: int) -> Study:
     return make_study({**study.as_dict(), "training": training})
 
 
+@pytest.mark.slow
 def test_a_stopped_cell_goes_on_and_ends_the_same(study_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped after its first epoch it leaves a state; started again it gives the weights it would have given, bit for bit.
     What was kept under other settings is not gone on from."""
