@@ -45,8 +45,8 @@ def corrupt(
         name: a name of `CORRUPTIONS`, or of a corruption that a module of yours registers.
         severity: 1 to 5.
         seed: the seed of the random details.
-        image_id: an id on which the random details depend too; all severities of one image share these details. Without an id they
-            depend on the pixels: the same image gets the same smoke, another image gets another smoke.
+        image_id: an id of the image. The random details (for example the shape of smoke) depend on the seed and this id, and are the same
+            at all severities. Without an id, they depend on the seed and the pixels: the same image always gets the same smoke.
         profile: "standard", or "authors_code" for what the authors' script does, see `corruptions.authors_code`.
         backend: "fast" (this package's own code), "reference" (the library imagecorruptions), or "auto", see `backend_of`.
         field_of_view: "corrupt" to corrupt the whole image, or "keep" to leave the black area around a round view unchanged. For an
@@ -168,7 +168,7 @@ def _sweep(
                 where = f" with the backend {backend!r}" if corruption.parameters else ""
                 raise CorruptionError(f"{name}: unknown parameter {parameter!r}; it has no parameters{where}.")
             raise UnknownNameError("parameter", parameter, accepted, where=f"{name}: ")
-    # The id comes from the given image, not from the continued scene below.
+    # The id comes from the given image, not from the extended image below.
     randomness = Randomness(seed, name, partial(id_of_content, image) if image_id is None else image_id)
     with portable_opencv():
         surround = black_surround(image) if field_of_view == KEEP else None
@@ -184,7 +184,9 @@ def _sweep(
 
 
 def _scene(image: Image, mask: Mask, corruption: Corruption, surround: Surround | None) -> tuple[Image, Mask]:
-    """Return the image and mask to corrupt. If the surround stays black, blur and movement get a view that continues into it."""
+    """Return the image and mask to corrupt. If the black area around a round view is kept, blur and corruptions that
+    move pixels get an image in which the view is extended into this area.
+    """
     moves = corruption.move is not None
     if surround is None or not (moves or corruption.category == "blur"):
         return image, mask
@@ -275,7 +277,7 @@ def backend_of(name: str, backend: str = "auto", profile: str = "standard") -> s
 
     Args:
         name: the corruption.
-        backend: "fast", "reference", or "auto" for the backend that the profile needs.
+        backend: "fast", "reference", or "auto" ("reference" for the profile "authors_code", otherwise "fast").
         profile: "standard" or "authors_code".
 
     Returns:

@@ -142,7 +142,7 @@ def task_losses(
             losses[task] = F.cross_entropy(logits, activities)
         else:
             loss = _mean_over_pixels(logits, masks)
-            # The mean over no pixels would be 0/0. This does not wait for the device, and is skipped if no pixel is ignored.
+            # If all pixels are ignored, the mean is 0/0. `torch.where` replaces it without waiting for the device.
             losses[task] = torch.where((masks == IGNORED).all(), torch.zeros_like(loss), loss) if ignores else loss
     return losses
 
@@ -150,7 +150,7 @@ def task_losses(
 def _mean_over_pixels(logits: Tensor, masks: Tensor) -> Tensor:
     """Return the mean cross-entropy over the pixels that have a class; NaN if there are none."""
     if logits.is_cuda and torch.are_deterministic_algorithms_enabled():
-        # torch's own kernel for the mean adds in any order and has no deterministic version.
+        # For this mean, torch's own kernel adds in any order, and it has no deterministic version.
         return F.cross_entropy(logits, masks, ignore_index=IGNORED, reduction="none").sum() / (masks != IGNORED).sum()
     return F.cross_entropy(logits, masks, ignore_index=IGNORED)
 
@@ -175,8 +175,8 @@ def train(
         device: the device to train on.
         label: the name of the training in the progress bar and in errors.
         validate: a function that returns the model's score; it is called every `validate_every` epochs and after the last epoch.
-        choose: whether the model ends with the parameters of the epoch that scored highest (the earliest of several), or of the last epoch.
-        resume: the folder of saved states, or None. An interrupted training continues from the last state, on a CPU with the same bits.
+        choose: True for the parameters of the epoch with the highest score (of equal scores, the earliest), False for the last epoch's.
+        resume: the folder of saved states, or None. A training continues from the last state; on a CPU, the result has the same bits.
         observe: a function that is called with each row of the history when its epoch is complete.
 
     Returns:

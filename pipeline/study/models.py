@@ -1,7 +1,8 @@
 """Define every key of a study with its type, bounds, default and meaning. Checks, messages, the JSON schema and the page of study keys are
 derived from these classes.
 
-`Study` only holds data. Other modules of this package compute its cells, its folders, and the settings that decide a result.
+`Study` only holds data. Other modules of this package compute its cells (the models that it trains), its folders, and the
+settings on which a result depends.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ class GeneratedTrees(StudyModel):
     """How raw trees are generated, for studies that need no real data."""
 
     name: FolderName
-    """Name of the folder below data/raw; names of dataset folders end with it. Studies with the same name here need equal settings here."""
+    """Name of the folder below data/raw; names of dataset folders end with it. Studies that share this name need equal settings of
+    raw.generate."""
     seed: Seed = 2018
     """Seed of the generated scenes."""
     height: Annotated[int, Field(ge=64, le=1024)] = 256
@@ -172,7 +174,7 @@ class PlainFrames(StudyModel):
     ignore: MaskValue | Annotated[tuple[MaskValue, ...], Field(min_length=1)] | None = Field(
         default=None, examples=[255]
     )
-    """Mask values (or colours), one or several, whose pixels losses and metrics ignore."""
+    """One or several mask values (or colours). Losses and metrics ignore the pixels with these values."""
     activities: Annotated[
         tuple[Label, ...],
         Field(max_length=1000, examples=[["cutting", "suturing"]]),
@@ -230,8 +232,8 @@ class WeightsFile(StudyModel):
     """A file of pretrained weights. After prefix, drop and rename are applied, it must hold every tensor of the model, and no others."""
 
     file: Annotated[Text, AfterValidator(_file_of_weights)]
-    """Path of a file of safetensors or of torch.save (.pth, .pt, .bin), of which only tensors are read and no code is run. Environment
-    variables are written as ${NAME}."""
+    """Path of a safetensors file, or of a file of torch.save (.pth, .pt, .bin). Only tensors are read; code in the file never runs.
+    Environment variables are written as ${NAME}."""
     entry: Text | None = Field(default=None, examples=["teacher"])
     """Key of the dictionary that holds the tensors, if a file of torch.save has several dictionaries."""
     prefix: Text | None = Field(default=None, examples=["backbone."])
@@ -243,7 +245,7 @@ class WeightsFile(StudyModel):
     rename: (
         Annotated[dict[NameText, Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=100)] | None
     ) = Field(default=None, examples=[{"encoder.layer": "blocks"}])
-    """Parts of names, between dots, and their replacements."""
+    """Parts of the tensors' names and their replacements. A part is one or several whole segments of a name; dots separate segments."""
 
 
 def _weights(value: Any) -> Any:
@@ -432,8 +434,8 @@ class CellBlock(StudyModel):
     ranks: Ranks | None = None
     """Ranks of the adapters. Without this key: lora.rank."""
     select_on: EpochChoice | None = None
-    """As training.select_on, which it replaces for these cells. Tables show only cells with the value of training.select_on, and merging
-    uses cells with val."""
+    """Replaces training.select_on for these cells. Tables leave out cells whose value differs from training.select_on. Merging uses cells
+    with val."""
 
 
 class Surgery(StudyModel):
@@ -444,11 +446,11 @@ class Surgery(StudyModel):
     ablation: Annotated[tuple[Rank, ...], AfterValidator(_unique)] = (4, 64)
     """Further ranks, which have a table of their own."""
     iterations: Count = 500
-    """Number of iterations, each with one step of Adam per batch. With two batches, the default is the authors' 1,000 steps."""
+    """Number of iterations, each with one step of Adam per batch. 500 iterations with two batches are 1,000 steps, as the authors have."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
     """Images per batch."""
     batches: Annotated[int, Field(ge=1, le=1000)] = 2
-    """Batches per iteration. AdaMerging takes one step over all of them."""
+    """Batches per iteration. AdaMerging makes one step for all batches of an iteration together."""
     learning_rate: Rate = 0.001
     """Learning rate of Adam."""
 
@@ -509,8 +511,8 @@ class Robustness(StudyModel):
     cells: Annotated[tuple[CellPattern, ...], Field(min_length=1), _CELL_PATTERNS]
     """Patterns. A cell is evaluated if it has all names of one pattern, the rank lora.rank, and the value of training.select_on."""
     corruptions: Corruptions = Field(default="standard", examples=[["standard", "my_haze"]])
-    """standard: the nineteen corruptions of the paper. Or a list of corruptions by name, your own included; standard, noise, blur,
-    occlusion and digital in the list stand for the nineteen, or for those of a category."""
+    """standard: the nineteen corruptions of the paper. Or a list of names, which may be names of your own corruptions. In the list,
+    standard means all nineteen, and noise, blur, occlusion or digital means those of the category."""
     severities: Severities = (1, 2, 3, 4, 5)
     """Severities from 1 to 5."""
     seed: Seed = 0
@@ -522,7 +524,7 @@ class Robustness(StudyModel):
     keep_corrupted: bool = False
     """Save the corrupted test images as PNG in data/corrupted, so that images are corrupted once for all cells."""
     baseline: ModelPattern | None = None
-    """Cell that corruption errors are relative to: the first evaluated cell of each dataset with these names."""
+    """Baseline of the corruption errors: in each dataset, the first evaluated cell that has these names."""
 
 
 class Study(StudyModel):

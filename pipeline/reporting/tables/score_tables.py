@@ -76,7 +76,7 @@ def shown_tables(results: StudyResults) -> dict[str, ReportTable]:
 
 
 def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """Return the tables of scores with intervals, differences and ranks in the standard protocol."""
+    """Return two tables in the standard protocol: scores with intervals and places, and differences between models."""
     study, missing = results.study, results.missing_cells
     varied = {titles_of(study)[dataset]: results.once(varied_scores, dataset) for dataset in evaluated_datasets(study)}
     scores_of = {title: of_dataset for title, of_dataset in varied.items() if of_dataset is not None}
@@ -102,7 +102,7 @@ def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
             protocol="standard",
         ),
         names.TABLE_PAIRS: ReportTable(
-            "The difference of every two models", pairs, None, note=note, protocol="standard"
+            "Differences between each pair of models", pairs, None, note=note, protocol="standard"
         ),
     }
 
@@ -138,7 +138,9 @@ def _note_on_absent_activities(labels: names.Labels, scores: pd.DataFrame) -> st
 
 def _note_on_ranks(study: Study, dataset: str) -> str:
     """Return a sentence on the ranks that the table of a dataset leaves out, or "" if it has all models."""
-    sentence = f"Of models with several ranks of the adapters, this table has only rank {study.lora.rank}; the comparison has all."
+    sentence = (
+        f"Of a model that is trained with several ranks of the adapters, only rank {study.lora.rank} is in this table."
+    )
     return sentence if has_other_ranks(study, dataset) else ""
 
 
@@ -153,7 +155,7 @@ def _note_on_references(scores: pd.DataFrame) -> str:
     """Return a text that explains the rows of references, or "" if the table has none."""
     rows = [names.REFERENCES[a] for backbone, a, _ in scores.index if backbone == names.REFERENCE_BACKBONE]
     meanings = " ".join(f"{row}: {names.MEANINGS_OF_REFERENCES[row]}." for row in rows)
-    return f"References need no model. {meanings}" if rows else ""
+    return f"Rows named Reference are simple predictions without a trained model. {meanings}" if rows else ""
 
 
 def _note(study: Study) -> str:
@@ -162,7 +164,7 @@ def _note(study: Study) -> str:
         return AUTHORS_CODE_NOTE
     return (
         "Means are over the classes that occur in the test split; means called fg leave out the background. Distances are in pixels of "
-        f"{size}x{size} images; a class that only one of the true and the predicted mask of an image has counts as the diagonal, "
+        f"{size}x{size} images; if only the true or only the predicted mask of an image has a class, its distance is the diagonal, "
         f"{size * 2**0.5:.0f} pixels. Lower is better for distances and ECE. A dash: the model does not solve this task, or there is "
         "nothing to measure."
     )
@@ -171,11 +173,12 @@ def _note(study: Study) -> str:
 _ABLATION_NOTE = (
     "yes: DINOv2 replaces ResNet, TESLA replaces MMoE, or SMA precedes DINOv2. All models are trained with DB-MTL."
 )
-_ALL_RANKS = "Models of all ranks of the adapters take part; each table of one dataset has only one rank."
+_ALL_RANKS = "This comparison has models with all ranks of the adapters. The table of each dataset has only one rank."
 _COMPARISON_NOTE = (
-    "To best: the paired difference from the best model of the dataset. Its interval and the interval of the place (1 is the best) allow "
-    "for any model to be the best. No model is better than the best one, so 0 is the best end of an interval; an interval with 0 means "
-    "that this model may be the best. Where lower is better, as in HD95, positive differences are worse."
+    "To best: the paired difference from the best model of the dataset. Place: the place among the models, 1 is the best. Their intervals "
+    "take into account that another model may truly be the best. No model is better than the best one, so no interval of a "
+    "difference goes beyond 0. If an interval contains 0, this model may be the best. Where lower is better, as in HD95, positive "
+    "differences are worse."
 )
 
 

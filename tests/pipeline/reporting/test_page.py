@@ -136,7 +136,7 @@ def test_every_model_of_the_demo_has_a_name_of_its_own() -> None:
     assert len(set(names.values())) == len(names)
     assert names["mtlendovis/endoarss/tesla/db_mtl/r1-s0"] == "EndoARSS-tiny TESLA DB-MTL, rank 1 on MTLEndovis"
     chosen = "epoch chosen on validation frames"
-    assert names["mtlesd/dinov2/tesla/db_mtl/r4-s0-val"] == f"ViT-tiny/14 TESLA DB-MTL on MTLESD, {chosen}"
+    assert names["mtlesd/dinov2/tesla/stch/r4-s0-val"] == f"ViT-tiny/14 TESLA STCH on MTLESD, {chosen}"
     assert (
         names["mtlesd/dinov2/merged/ties/r4-s0-val-surgery16"] == f"ViT-tiny/14 TIES + Surgery 16 on MTLESD, {chosen}"
     )

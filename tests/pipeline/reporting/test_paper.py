@@ -257,7 +257,7 @@ def test_the_paper_names_and_counts_missing_results(monkeypatch: pytest.MonkeyPa
     assert "1 of the trainings has no results. The last section names what is missing, and why." in said
     monkeypatch.setattr(write_paper, "_joined", lambda names: "")
     software = write_paper._software(some)
-    assert "ResNet-18 (narrow) MMoE DB-MTL on MTLESD has no results: the disk was full." in software
+    assert "ResNet-10 (narrow) MMoE DB-MTL on MTLESD has no results: the disk was full." in software
     assert f"{named(study, second)} has no results under corruptions: its robustness is not evaluated yet." in software
     none.missing_cells = none.missing_models = none.missing_robustness = none.missing_robust_models = {}
     whole = " ".join(write_paper._abstract(none))
