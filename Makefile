@@ -30,7 +30,7 @@ test: $(STAMP)  ## run the quick tests, or some of them, e.g. make test ARGS="te
 	$(PYTEST) --dist worksteal -m "not slow and not long" $(ARGS)
 
 # All tests of a file run in one worker, because they share one run of the workflow. In another worker, that run would be repeated.
-test-slow: $(STAMP)  ## run the tests of 5 seconds to minutes, among them a small version of the whole workflow
+test-slow: $(STAMP)  ## run the tests of 5 seconds to minutes, and most cases of tests with many
 	$(PYTEST) --dist loadfile --no-loadscope-reorder -m "slow and not long" $(ARGS)
 
 test-all: $(MORE)  ## run the tests that kill jobs or need further servers; their output is saved in test-all.txt

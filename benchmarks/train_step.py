@@ -7,7 +7,6 @@
     lean            one backward pass per task, vectors over trained parameters only
     two passes      (TESLA) each task's stream separately: two forward and two backward passes
     convolution     (patch embedding alone) torch's Conv2d, forward and backward to the images
-    channels first  (ResNet alone) the same layers, without our order of the images in memory
 Weights and images are random.
 """
 
@@ -33,7 +32,6 @@ from torch import Tensor
 
 from endoarss.architectures.hps import HardParameterSharing
 from endoarss.backbones.patch_projection import project_patches
-from endoarss.backbones.resnet import ResNetEncoder
 from endoarss.gradients import TrainedParameters, backward, per_task_backward
 from endoarss.lora import Streams
 from endoarss.models import MultiTaskModel, build_model
@@ -87,8 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"\nOne training step, random weights and images; {about['device']}, torch {about['torch']}, {about['date']}")
     with tempfile.TemporaryDirectory() as folder:
         rows = on_cpu(device, given.steps, Path(folder))
-    parts = {"patch_embedding": patch_embedding(device, given.steps), "resnet": resnets(device, given.steps)}
-    write_json(Path("results/benchmarks/train_step_cpu.json"), {**about, "rows": rows, **parts})
+    patches = patch_embedding(device, given.steps)
+    write_json(Path("results/benchmarks/train_step_cpu.json"), {**about, "rows": rows, "patch_embedding": patches})
 
 
 def patch_embedding(device: torch.device, steps: int) -> list[dict[str, Any]]:
@@ -106,35 +104,6 @@ def patch_embedding(device: torch.device, steps: int) -> list[dict[str, Any]]:
         print(f"{f'{size} pixels, {features} features':38}{shown}", flush=True)
         rows.append({"size": size, "features": features, "seconds": times, "ratio": ratio})
     return rows
-
-
-RESNETS: tuple[tuple[str, dict[str, Any], int, int], ...] = (
-    ("resnet18", {"channels": (12, 16, 24, 32)}, 70, 8),
-    ("resnet50", {}, 224, 4),
-)
-"""Model, arguments, side of the images in pixels, images in a batch."""
-
-
-def resnets(device: torch.device, steps: int, models: Sequence[Any] = RESNETS) -> list[dict[str, Any]]:
-    """Compare a ResNet with channels last and first: forward and backward to all weights."""
-    print(f"{'ms per ResNet':38}{'ours':>8}{'channels first':>16}   channels first / ours")
-    rows = []
-    for model, arguments, size, batch in models:
-        resnet = timm.create_model(model, num_classes=0, **arguments).to(device)
-        images = torch.randn(batch, 3, size, size, device=device)
-        weights = list(resnet.parameters())
-        layers: dict[str, Any] = {"ours": ResNetEncoder(resnet), "channels first": resnet.forward_features}
-        kinds: dict[str, Step] = {name: partial(_to_weights, layer, images, weights) for name, layer in layers.items()}
-        times = side_by_side(kinds, steps, device)
-        ratio = times["channels first"] / times["ours"]
-        shown = f"{1000 * times['ours']:8.0f}{1000 * times['channels first']:16.0f}   {ratio:.2f}"
-        print(f"{f'{model}, {size} pixels, batch {batch}':38}{shown}", flush=True)
-        rows.append({"model": model, "size": size, "batch": batch, "seconds": times, "ratio": ratio})
-    return rows
-
-
-def _to_weights(layer: Callable[[Tensor], Tensor], images: Tensor, weights: list[torch.nn.Parameter]) -> None:
-    torch.autograd.grad(layer(images).sum(), weights)
 
 
 def _to_images(layer: torch.nn.Module, images: Tensor) -> None:

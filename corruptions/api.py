@@ -46,7 +46,7 @@ def corrupt(
         severity: 1 to 5.
         seed: the seed of the random details.
         image_id: an id of the image. The random details (for example the shape of smoke) depend on the seed and this id, and are the same
-            at all severities. Without an id, they depend on the seed and the pixels: the same image always gets the same smoke.
+            at all severities. Without an id, they depend on the seed and the pixels: with one seed, equal images get the same smoke.
         profile: "standard", or "authors_code" for what the authors' script does, see `corruptions.authors_code`.
         backend: "fast" (this package's own code), "reference" (the library imagecorruptions), or "auto", see `backend_of`.
         field_of_view: "corrupt" to corrupt the whole image, or "keep" to leave the black area around a round view unchanged. For an

@@ -207,7 +207,7 @@ FIGURE_NOTES = {
         "the test images with the best, the median and the worst mean IoU under the best of these models. The mean IoU of a column is "
         "that of one image; the mIoU of a model is over all test images."
     ),
-    FIGURE_HEATMAP: "All models whose robustness is evaluated. Scores are means over the severities.",
+    FIGURE_HEATMAP: "The models of the table of robustness. Scores are means over the severities.",
 }
 # Short names and titles of figures that exist once per dataset, by the beginning of the file name.
 _FIGURES_OF_DATASETS = {

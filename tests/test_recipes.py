@@ -77,7 +77,7 @@ def run(folder: Path, *command: str) -> str:
 @pytest.mark.slow
 def test_the_recipes_pass_the_registry_wide_tests(copy: Path) -> None:
     new = " or ".join(Path(path).stem for path in RECIPES.values())
-    options = ("-p", "no:cacheprovider", "-m", "not slow and not long", "-k", f"{new} or registry or Known or unknown")
+    options = ("-p", "no:cacheprovider", "-m", "not long", "-k", f"{new} or registry or Known or unknown")
     said = run(copy, "-m", "pytest", "-q", *options, *FILES)
     assert int(re.findall(r"(\d+) passed", said)[0]) > 100
 

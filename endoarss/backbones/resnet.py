@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor, nn
 
@@ -33,8 +32,7 @@ class ResNetEncoder(nn.Module):
 
     def forward(self, stacked: Tensor) -> Tensor:
         """Return maps (S * B, C, h, w) for images (S * B, 3, H, W)."""
-        # Convolutions of few channels are 1.3 times as fast with channels last.
-        return self.resnet.forward_features(stacked.contiguous(memory_format=torch.channels_last))
+        return self.resnet.forward_features(stacked)
 
 
 @register_backbone("resnet")

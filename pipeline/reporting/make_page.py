@@ -63,7 +63,10 @@ def page_of(results: StudyResults) -> Page:
     return Page(
         facts=_facts(results),
         glance=_glance(tables[names.TABLE_COMPARISON].data),
-        glance_note=notes_of_intervals(results),
+        glance_note=(
+            f"Best: the highest score in this study. Table {numbers[names.TABLE_COMPARISON]} shows which models may be equally good. "
+            + notes_of_intervals(results)
+        ),
         claims=_claims(tables[names.TABLE_CLAIMS].data, numbers[names.TABLE_CLAIMS])
         if study.compare_with_paper and not study.synthetic
         else "",
@@ -102,7 +105,7 @@ def _glance(comparison: pd.DataFrame) -> pd.DataFrame:
         of_metric = best[best["metric"] == metric]
         for dataset, group in of_metric.groupby("dataset", sort=False):
             first = group.iloc[0]
-            name = first["model"] if len(group) == 1 else f"{len(group)} models"
+            name = first["model"] if len(group) == 1 else f"{len(group)} models with equal scores"
             score = with_brackets(first["value"], first["low"], first["high"], limits=SHARE)
             rows.setdefault(with_sequences(str(dataset), units), {})[f"Best {properties.head}"] = f"{score}, {name}"
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Dataset").fillna("-")

@@ -103,7 +103,8 @@ _SUMMARY_NOTES = {
     "rPC": "rPC: mPC / clean.",
     "Retention area": "Retention area: the area below score / clean against severity.",
     "mCE": (
-        "mCE: error as a share of the baseline's error. Relative mCE: loss of score as a share of the baseline's loss, which is very "
+        "mCE: error as a share of the error of the baseline, which is named below, as a mean over corruptions. It can "
+        "exceed 100 although the mean error is lower. Relative mCE: loss of score as a share of the baseline's loss, which is very "
         "uncertain if the baseline loses little. Lower is better for both."
     ),
     "Worst corruption": "Worst corruption: its mean over severities.",

@@ -113,9 +113,9 @@ COMPARISON: Mapping[str, str] = {
     "value": "The score; a mean over the seeds.",
     "low": "Lower end of the 95 % interval of the score. It may be outside of the possible range. Empty without an interval.",
     "high": "Upper end of this interval.",
-    "rank": "Place of the model among the models of the dataset; 1 is the best. Equal scores share the better rank.",
-    "rank_low": "Best rank that the model may have: 1 plus the number of models that are significantly better.",
-    "rank_high": "Worst rank that the model may have: the number of models minus the number of those that are significantly worse.",
+    "rank": "Place of the model among the models of the dataset; 1 is the best. Equal scores share the better place.",
+    "rank_low": "Best place that the model may have: 1 plus the number of models that are significantly better.",
+    "rank_high": "Worst place that the model may have: the number of models minus the number of those that are significantly worse.",
     "to_best": "The score minus the score of the model in `best`.",
     "to_best_low": "Lower end of the 95 % interval of the difference to the best model, whichever model is truly the best. No end of this "
     "interval is better than 0.",

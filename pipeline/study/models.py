@@ -1,7 +1,7 @@
 """Define every key of a study with its type, bounds, default and meaning. Checks, messages, the JSON schema and the page of study keys are
 derived from these classes.
 
-`Study` only holds data. Other modules of this package compute its cells (the models that it trains), its folders, and the
+`Study` only holds data. Other modules of this package compute its cells (the models that it trains or merges), its folders, and the
 settings on which a result depends.
 """
 
@@ -434,8 +434,8 @@ class CellBlock(StudyModel):
     ranks: Ranks | None = None
     """Ranks of the adapters. Without this key: lora.rank."""
     select_on: EpochChoice | None = None
-    """Replaces training.select_on for these cells. Tables leave out cells whose value differs from training.select_on. Merging uses cells
-    with val."""
+    """Replaces training.select_on for these cells. Tables leave out cells whose value differs from training.select_on, except
+    tables of merged models. Merging uses cells with val."""
 
 
 class Surgery(StudyModel):

@@ -1,4 +1,4 @@
-"""Compares the models of a dataset: every score with its interval, paired differences, and ranks.
+"""Compares the models of a dataset: every score with its interval, paired differences, and places.
 
 A replicate that leaves out a sequence leaves it out for all models of the dataset (`reports.statistics.variation`). A difference
 therefore has its own interval, which may exclude zero although the intervals of the two scores overlap.
@@ -72,9 +72,9 @@ class Comparison:
     `low` and `high` are the ends of an interval, NaN if there is none.
 
     Attributes:
-        scores: Table with `SCORE_COLUMNS`, one row per dataset, metric and model. Rank 1 is the best, and equal scores share the better
-            rank. The ends of a rank's interval follow from the models that are significantly better or worse. `to_best` is the score
-            minus the score of the best model; its interval does not assume that the model in `best` is truly the best.
+        scores: Table with `SCORE_COLUMNS`, one row per dataset, metric and model. `rank` is the place: 1 is the best, and equal scores
+            share the better place. The ends of its interval follow from the models that are significantly better or worse. `to_best` is
+            the score minus the score of the best model; its interval does not assume that the model in `best` is truly the best.
         pairs: Table with `PAIR_COLUMNS`, one row per dataset, metric and pair of models. `difference` is the score of `model` minus that
             of `other`; `p` is not adjusted for the number of pairs.
         intervals: What the intervals of each dataset are computed over.
@@ -218,7 +218,7 @@ class _ComparedScores:
         return float(ends[0]), float(ends[1])
 
     def _ranks(self, values: Array, i: int) -> tuple[float, float]:
-        """Return the best and the worst rank that model i may have: models that are not significantly different may be in any order."""
+        """Return the best and the worst place that model i may have: models that are not significantly different may be in any order."""
         others = np.delete(values, i, axis=1)
         if not self.all_scores.variation.units:
             return np.nan, np.nan

@@ -235,7 +235,7 @@ def note_of_intervals(dataset: str, interval_over: str, variation: Variation, se
     trained = (
         f", and over {seeds} trainings of each model that has {MIN_SEEDS} or more."
         if seeds
-        else f". They hold only for these trained models, because the variation between trainings needs {MIN_SEEDS} seeds."
+        else f". They hold only for these trained models: with fewer than {MIN_SEEDS} seeds, chance in the trainings is not included."
     )
     return IntervalNote(dataset, interval_over, trained if variation.units else "", sequences_known)
 

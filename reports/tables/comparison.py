@@ -16,7 +16,7 @@ _NUMBERS = ("value", "low", "high", "to_best", "to_best_low", "to_best_high", "d
 
 
 def table_comparison(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return every score with its interval, rank and difference to the best model, in percent or pixels.
+    """Return every score with its interval, place and difference to the best model, in percent or pixels.
 
     Args:
         scores: The scores of a `Comparison`.

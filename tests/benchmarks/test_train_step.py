@@ -61,8 +61,3 @@ def test_patch_embeddings_are_compared(capsys: pytest.CaptureFixture[str]) -> No
     rows = train_step.patch_embedding(CPU, 1)
     assert [row["size"] for row in rows] == [70, 224, 224] and all(row["ratio"] > 0 for row in rows)
     assert capsys.readouterr().out.count("features") == 3
-
-
-def test_orders_of_channels_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
-    (row,) = train_step.resnets(CPU, 1, train_step.RESNETS[:1])
-    assert row["ratio"] > 0 and "resnet18, 70 pixels, batch 8" in capsys.readouterr().out

@@ -35,3 +35,16 @@ def test_every_table_and_figure_of_the_demo_is_on_the_page_of_tables() -> None:
         name = re.sub(r"^(contact|history|fig_classes|fig_confusion)_.*", r"\1_<dataset>", name)
         name = "table_<name>" if name.removeprefix("table_") in study.datasets else name
         assert f"`{name}`" in page, f"{path.name} is not in docs/reference/tables.md"
+
+
+def test_the_numbers_on_the_page_of_tables_are_those_of_the_example() -> None:
+    page = (ROOT / "docs/example/report.html").read_text(encoding="utf-8")
+    numbers = dict(re.findall(r'href="#(\w+)"[^>]*>((?:S?\d+))\. ', page))
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|", (REFERENCE / "tables.md").read_text(encoding="utf-8"), re.MULTILINE)
+    said = {
+        name: number
+        for left, files in rows
+        for number, name in zip(left.split(", "), re.findall(r"`(\w+)`", files), strict=False)
+    }
+    shared = said.keys() & numbers.keys()
+    assert len(shared) >= 15 and {name: said[name] for name in shared} == {name: numbers[name] for name in shared}

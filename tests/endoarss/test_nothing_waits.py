@@ -133,7 +133,7 @@ def test_no_step_of_an_epoch_waits(backbone: str, architecture: str, monkeypatch
     that train parameters of their own or look at the losses after the step, for two steps.
     """
     model = on_meta(backbone, architecture)
-    every = (backbone, architecture) == ("dinov2", "hps")
+    every = (backbone, architecture) == ("dinov2", "mmoe")
     steps, more = (2, ("uncertainty", "imtl", "famo")) if every else (1, ())
     for name in ("equal", "db_mtl", *more):
         settings = TrainingSettings(1, 1e-3, 2, name, augmentation=EVERYTHING, compile=False)

@@ -24,7 +24,7 @@ from endoarss.models import MultiTaskModel
 from endoarss.resume import ResumeFolder, TrainingState
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, train
-from tests.sampled import one_in
+from tests.sampled import quick_or_slow
 
 Make = Callable[..., ModelSettings]
 CPU = torch.device("cpu")
@@ -98,7 +98,10 @@ def test_a_stopped_training_ends_with_the_same_bits(
         }
 
 
-@pytest.mark.parametrize("weighting", one_in(4, list_weightings()))
+STATES = ("famo", "moco", "rlw", "stch", "uncertainty")  # measured after the step, tracked, drawn, in phases, trained
+
+
+@pytest.mark.parametrize("weighting", quick_or_slow(STATES, list_weightings()))
 def test_every_weighting_goes_on_with_the_same_bits(weighting: str, tmp_path: Path) -> None:
     """What it tracks, trains and draws: a small model, stopped where a method with phases is in its last."""
     rng = np.random.default_rng(0)

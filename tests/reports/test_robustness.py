@@ -316,8 +316,8 @@ def test_scores_are_means_over_seeds() -> None:
 def test_what_intervals_are_over_is_said() -> None:
     found = measured(model("A", answers(1)))
     assert say_intervals(found.intervals) == (
-        "The intervals are 95 % t intervals over 4 sequences (Toy). They hold only for these trained models, because the variation "
-        "between trainings needs 3 seeds. Models are compared on the same images."
+        "The intervals are 95 % t intervals over 4 sequences (Toy). They hold only for these trained models: with fewer than 3 seeds, "
+        "chance in the trainings is not included. Models are compared on the same images."
     )
     assert set(found.summary["interval_over"]) == {"4 sequences"}
     assert "over 12 images" in say_intervals(measured(model("A", answers(1, sequences=0))).intervals)

@@ -51,6 +51,7 @@ def test_a_given_study_is_never_merged_with_the_default(checkout: Path, snakemak
 
 def test_a_mistake_in_the_study_stops_before_anything_runs(checkout: Path, snakemake: Run) -> None:
     text = (ROOT / "studies/demo.yaml").read_text()
+    assert "weightings: [stch]" in text
     (checkout / "study.yaml").write_text(text.replace("weightings: [stch]", "weightings: [stsh]"))
     plan = snakemake(checkout, "-n", study="study.yaml")
     assert plan.returncode != 0

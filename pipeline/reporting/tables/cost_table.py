@@ -49,12 +49,8 @@ _EXPERTS_NOTE = "Experts: the number of experts that each task of DSelect-k sele
 def _note_on_other_epochs(study: Study) -> str:
     """Return a sentence on the trainings that this table leaves out, or "" if it has all of the first seed."""
     left_out = len(set(trainings_of(study)) - set(cells_of(study))) // len(study.seeds)
-    which = "The model whose epoch is" if left_out == 1 else f"The {left_out} models whose epochs are"
-    return (
-        f"{which} chosen differently, as for merging, {'is' if left_out == 1 else 'are'} not in this table."
-        if left_out
-        else ""
-    )
+    models = "1 model" if left_out == 1 else f"{left_out} models"
+    return f"Not in this table: {models} whose epoch is chosen in another way, with select_on." if left_out else ""
 
 
 def _labels(study: Study, cell: Cell) -> dict[str, object]:

@@ -213,10 +213,10 @@ _CLAIMS_NOTE = (
     "Difference: in percentage points (cosines have no unit). It is the mean over all pairs of models that differ only in what the claim "
     "is about, or the difference between the best models of two groups; the interval of the latter allows for any model of a group to be "
     "the best. Each interval holds for its row alone. p is the p-value of no difference, adjusted by Holm's method for all {tests} tests "
-    "of this table. Supported or contradicted, which is false in at most 5 of 100 studies: p is below "
-    f"0.05, with at least {MIN_SEQUENCES} sequences and {MIN_SEEDS} trainings of each model. With fewer trainings, a small p says that "
-    "these trained models differ, but models trained with other seeds may not. Leans: the sign of the difference, which is no evidence. "
-    "With few sequences and trainings most claims stay undecided. In the paper: the same difference in the paper's tables, whose AC is "
-    "mean precision (protocol authors_code). Pairs: the "
+    "of this table. Supported and contradicted need a p below 0.05, "
+    f"at least {MIN_SEQUENCES} sequences and {MIN_SEEDS} trainings of each model; at most 5 of 100 studies then have a false verdict. "
+    "With fewer trainings, a small p says that these trained models differ, but models trained with other seeds may not. Leans: the sign "
+    "of the difference, which is no evidence. With few sequences and trainings most claims stay undecided. In the paper: the same "
+    "difference in the paper's tables, whose AC is mean precision (protocol authors_code). Pairs: the "
     'number of compared pairs of models; if it is "1 of 2", the other pair lacks results.'
 )

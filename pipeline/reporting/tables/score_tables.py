@@ -45,6 +45,7 @@ def score_tables(results: StudyResults) -> dict[str, ReportTable]:
         title = f"Results on {titles_of(study)[dataset]} (test split, {names.in_words(split_rule(study, dataset))})"
         notes = [
             _note_on_training(study, dataset),
+            _note_on_split(study, dataset),
             _note(study),
             _note_on_references(scores),
             _note_on_ranks(study, dataset),
@@ -102,7 +103,7 @@ def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
             protocol="standard",
         ),
         names.TABLE_PAIRS: ReportTable(
-            "Differences between each pair of models", pairs, None, note=note, protocol="standard"
+            "Difference between the two models of each pair", pairs, None, note=note, protocol="standard"
         ),
     }
 
@@ -138,9 +139,7 @@ def _note_on_absent_activities(labels: names.Labels, scores: pd.DataFrame) -> st
 
 def _note_on_ranks(study: Study, dataset: str) -> str:
     """Return a sentence on the ranks that the table of a dataset leaves out, or "" if it has all models."""
-    sentence = (
-        f"Of a model that is trained with several ranks of the adapters, only rank {study.lora.rank} is in this table."
-    )
+    sentence = f"This table has only models with rank {study.lora.rank} of the adapters; the comparison of models has all ranks."
     return sentence if has_other_ranks(study, dataset) else ""
 
 
@@ -149,6 +148,12 @@ def _note_on_training(study: Study, dataset: str) -> str:
     trained = {cell.dataset for cell in cells_of(study) if dataset in evaluated_on(study, cell.dataset)} - {dataset}
     listed = ", ".join(titles_of(study)[name] for name in study.datasets if name in trained)
     return f"These models were trained on {listed}, and are only tested here." if listed else ""
+
+
+def _note_on_split(study: Study, dataset: str) -> str:
+    """Return a sentence that warns of frames of one video in both splits, or "" if the split rule keeps them together."""
+    leaks = split_rule(study, dataset) == "random_by_activity"
+    return "Frames of one video can be in training and in test, so a new video may get lower scores." if leaks else ""
 
 
 def _note_on_references(scores: pd.DataFrame) -> str:
@@ -164,9 +169,9 @@ def _note(study: Study) -> str:
         return AUTHORS_CODE_NOTE
     return (
         "Means are over the classes that occur in the test split; means called fg leave out the background. Distances are in pixels of "
-        f"{size}x{size} images; if only the true or only the predicted mask of an image has a class, its distance is the diagonal, "
-        f"{size * 2**0.5:.0f} pixels. Lower is better for distances and ECE. A dash: the model does not solve this task, or there is "
-        "nothing to measure."
+        f"{size}x{size} images; if only the true or only the predicted mask of an image has a class, the distance of this class is the "
+        f"diagonal, {size * 2**0.5:.0f} pixels. SSIM is high for an empty mask too. Lower is better for distances and ECE. A dash: the "
+        "model does not solve this task, or there is nothing to measure."
     )
 
 
