@@ -121,6 +121,17 @@ def heavy_files() -> set[Path]:
         heavy |= more
 
 
+def test_evaluating_cells_imports_no_figures() -> None:
+    """Matplotlib and seaborn take a second to import, in each evaluation of robustness."""
+    at_top, found = graph(inside=False), set[Path]()
+    waiting = {Path("pipeline/reporting/any_model.py")}
+    while waiting:
+        found |= waiting
+        waiting = set().union(*(at_top[path] for path in waiting)) - found
+    assert Path("pipeline/evaluation/robustness.py") in found
+    assert not [path for path in found if path.parts[:2] in (("reports", "figures"), ("reports", "page"))]
+
+
 def _roots(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name.split(".")[0] for alias in node.names]

@@ -104,6 +104,12 @@ def test_it_says_what_is_synthetic(synthetic: bool, page_content: page.Page) -> 
     assert "PARTIAL DATA" in page.render_page(page_content)
 
 
+def test_trained_and_merged_models_are_counted(page_content: page.Page) -> None:
+    merged = replace(page_content, facts=replace(page_content.facts, merged=2), gaps=[])
+    assert "3 trained, 2 merged" in read(page.render_page(merged)).text
+    assert "2 merged" not in page.render_page(page_content)
+
+
 def test_gaps_are_named_with_their_reason(page_content: page.Page) -> None:
     reader = read(page.render_page(page_content))
     assert (

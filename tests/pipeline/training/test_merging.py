@@ -46,7 +46,7 @@ from pipeline.results.paths import (
 )
 from pipeline.results.study_results import StudyResults
 from pipeline.status.progress import DONE, PENDING, progress_of_cells, progress_of_robustness
-from pipeline.study.cells import cells_of, find_cell, merged_cells, merging_groups, models_of, trainings_of
+from pipeline.study.cells import find_cell, merged_cells, merging_groups, models_of, trainings_of
 from pipeline.study.folders import results_folder
 from pipeline.study.loading import load_study, make_study
 from pipeline.study.models import Study
@@ -108,14 +108,19 @@ def folder(
     return Path(shutil.copytree(made, tmp_path_factory.mktemp("merging"), dirs_exist_ok=True))
 
 
-def do_everything(trees: Path, root: Path) -> None:
-    """Build, train, merge, evaluate and report in a folder."""
+def write_study(trees: Path, root: Path) -> None:
+    """Write study.yaml, and the weights that its ViT starts from."""
     torch.manual_seed(3)
     vit = timm.create_model("vit_small_patch14_dinov2", img_size=56, num_classes=0, **VIT)
     save_file(
         {n: (t * 8 if t.ndim == 2 else t).contiguous() for n, t in vit.state_dict().items()}, root / "vit.safetensors"
     )
     (root / "study.yaml").write_text(yaml.safe_dump(settings_of(trees, root / "vit.safetensors")))
+
+
+def do_everything(trees: Path, root: Path) -> None:
+    """Build, train, merge, evaluate and report in a folder."""
+    write_study(trees, root)
     with contextlib.chdir(root):
         study = load_study(Path("study.yaml"))
         (group,) = merging_groups(study)
@@ -165,18 +170,6 @@ def failing(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def about(study: Study, cell: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((results_folder(study) / "cells" / cell / "provenance.json").read_text())
     return content
-
-
-def test_a_group_is_all_mergers_with_and_without_surgery(study: Study) -> None:
-    (group,) = merging_groups(study)
-    assert [cell.id for cell in group.singles] == [A, B] and [cell.id for cell in group.joint] == [JOINT]
-    assert len(group.merged) == 3 * len(list_mergers())
-    assert {cell.surgery for cell in group.merged} == {0, 2, 8}
-    assert {cell.merger for cell in group.merged} == set(list_mergers())
-    assert f"{TIES}-surgery8" in {cell.id for cell in models_of(study)}
-    assert [cell.id for cell in cells_of(study)] == [MAIN], "tables set the others beside nothing"
-    shown = {cell.id for cell in robust_models(study)}
-    assert {A, B, JOINT, MAIN, TIES, f"{TIES}-surgery8"} <= shown and f"{TIES}-surgery2" not in shown
 
 
 def test_every_model_is_there_and_nothing_is_left_to_do(study: Study) -> None:
