@@ -62,21 +62,33 @@ def hidden_modules() -> set[str]:
     return {module for module, owners in modules if not {plain(owner) for owner in owners} & allowed}
 
 
-def dry_run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command where what is beyond the list does not exist."""
+def dry_run(tmp_path: Path, *arguments: str, compiled: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the command where what is beyond the list does not exist. Without `compiled`, torch.compile returns what it is given."""
     hidden = hidden_modules()
     assert {"snakemake", "dvc", "matplotlib", "seaborn", "jsonschema", "hypothesis"} <= hidden
     assert not {"torch", "numpy", "pydantic", "yaml", "PIL", "endoarss"} & hidden
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text(HIDES.format(names=hidden))
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= {} if compiled else {"TORCHDYNAMO_DISABLE": "1"}
     command = [sys.executable, "-m", "benchmarks.gpu", *DRY_RUN, "--out", str(tmp_path / "out"), *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
 
 
 @pytest.mark.slow
+def test_compiled_steps_are_measured(tmp_path: Path) -> None:
+    done = dry_run(tmp_path, "--minutes", "8", "--parts", "repeats", "batches")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "two runs, bf16, compiled" in done.stdout
+    for name in ("repeats", "batches"):
+        saved = json.loads((tmp_path / f"out/{name}.json").read_text())
+        assert saved["ended"] == "done" and saved["rows"] and not saved["not_measured"], name
+
+
+@pytest.mark.slow
 def test_every_part_runs_without_a_gpu_and_without_other_packages(tmp_path: Path) -> None:
-    done = dry_run(tmp_path, "--minutes", "14")
+    """Nothing is compiled here, which saves minutes; the test above compiles."""
+    done = dry_run(tmp_path, "--minutes", "14", compiled=False)
     assert done.returncode == 0, done.stdout + done.stderr
     for name in PARTS:
         saved = json.loads((tmp_path / f"out/{name}.json").read_text())

@@ -55,7 +55,8 @@ def miniature(folder: Path) -> dict[str, Any]:
             "weightings": ["uncertainty", "db_mtl_05"],
         },
     ]
-    study["robustness"] |= {"corruptions": ["smoke"], "severities": [5]}
+    robust = [{"backbone": name, "architecture": "tesla"} for name in ("resnet", "endoarss")]
+    study["robustness"] |= {"cells": robust, "corruptions": ["smoke"], "severities": [5]}
     return study
 
 
