@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from endoarss.arrays import to_mask
 from endoarss.metrics.authors_code import label_map_ssim, row_hd
 from endoarss.metrics.catalogue import MEASUREMENTS, METRICS, Shown, shown_metrics
 from endoarss.metrics.counts import COUNTED, LABEL_MAP_SSIM, PIXELS, ROW_HD, Array, in_truth
@@ -22,12 +23,12 @@ from endoarss.metrics.segmentation import confusion_of_pixels, pixel_counts
 Score = dict[str, Any]
 
 
-def measure_mask(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> dict[str, float]:
+def measure_mask(truth: ArrayLike, predicted: ArrayLike, classes: int) -> dict[str, float]:
     """Return the row of one predicted mask; predictions where the ground truth is `IGNORED` do not change it.
 
     Args:
-        truth: uint8 (H, W).
-        predicted: uint8 (H, W).
+        truth: integers (H, W), an array or a torch tensor.
+        predicted: integers (H, W), an array or a torch tensor.
         classes: the number of classes C, background included.
 
     Returns:
@@ -35,8 +36,9 @@ def measure_mask(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes
         background, NaN for a class in neither mask. row_hd and label_map_ssim, see `metrics.authors_code`.
 
     Raises:
-        ValueError: if a mask is not uint8 (H, W), the shapes differ, there is no pixel, or a value lies outside the classes.
+        ValueError: if a mask does not hold integers (H, W), the shapes differ, there is no pixel, or a value lies outside the classes.
     """
+    truth, predicted = to_mask(truth), to_mask(predicted)
     row = count_mask(truth, predicted, classes)
     for measurement in MEASUREMENTS:
         values = measurement.measure(truth, predicted, classes)

@@ -17,11 +17,14 @@ from torch import Tensor, nn
 
 from endoarss.weightings.returned import check_factors
 
+_ATTRIBUTE = "attribute."  # begins the keys of `Weighting.state_dict`
+
 
 class Weighting:
     """The base class of both kinds; new weightings are subclasses of `LossWeighting` or `GradientWeighting`.
 
-    A weighting with state overrides `state_dict` and `load_state_dict`. The training constructs the weighting within `with device:`, so
+    Attributes that are tensors or numbers are saved with a training and restored when it is resumed. A weighting with other state overrides
+    `state_dict` and `load_state_dict`. The training constructs the weighting within `with device:`, so
     tensors that the constructor creates are on the training's device.
 
     Args:
@@ -66,8 +69,15 @@ class Weighting:
         return ()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the state that must be saved to resume a training."""
-        return {}
+        """Return the state that must be saved to resume a training: by default every attribute that is a tensor or a number."""
+        state = {}
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor | int | float) and not isinstance(value, nn.Parameter | bool):
+                kind = torch.float64 if isinstance(value, float) else torch.int64
+                state[_ATTRIBUTE + name] = (
+                    value.detach() if isinstance(value, Tensor) else torch.tensor(value, dtype=kind)
+                )
+        return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore a saved state.
@@ -75,6 +85,11 @@ class Weighting:
         Args:
             state: the tensors that `state_dict` returned.
         """
+        for key, value in state.items():
+            if key.startswith(_ATTRIBUTE):
+                name = key.removeprefix(_ATTRIBUTE)
+                is_number = isinstance(vars(self).get(name), int | float)
+                setattr(self, name, value.item() if is_number else value)
 
 
 class LossWeighting(Weighting, ABC):
@@ -176,9 +191,10 @@ class DrawsAtRandom(Weighting):
             yield torch.stack([units[orders[task][turn]] for task in range(len(units))])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the state of the generator."""
-        return {"generator": self.generator.get_state()}
+        """Return the state of the generator, and of attributes."""
+        return {**super().state_dict(), "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore the state of the generator."""
+        """Restore the state of the generator, and of attributes."""
+        super().load_state_dict(state)
         self.generator.set_state(state["generator"].cpu())

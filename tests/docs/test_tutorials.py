@@ -48,6 +48,7 @@ def test_my_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "1536 predictions: 16 images" in printed and "19 of 19: " in printed
     assert (tmp_path / "curves.png").is_file() and (tmp_path / "my_report/tables/table7_robustness.csv").is_file()
     assert "SYNTHETIC DATA" in (tmp_path / "my_report/report/index.html").read_text()
+    assert "mIoU" in (tmp_path / "my_mask_report/report/index.html").read_text() and len(names["miou"]) == 1 + 19 * 5
 
 
 @pytest.mark.slow

@@ -340,7 +340,7 @@ def test_one_name_without_a_sequence_is_told(write: Write) -> None:
     Path("l.csv").write_text("\n".join(["name", *rows, "extra1.jpg"]))
     made = new_study("own", images, masks, Path("l.csv"))
     assert dataset_of(made)["split"] == "random_by_activity"
-    assert "because not every name has a sequence (case1_0001.png)\n" in made.text
+    assert "because not every name begins with its video, as in case1_0001.png\n" in made.text
 
 
 @pytest.mark.parametrize(
