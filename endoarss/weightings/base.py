@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from endoarss.weightings.returned import check_factors
 
-_ATTRIBUTE = "attribute."  # begins the keys of `Weighting.state_dict`
+_TENSOR, _NUMBER = "tensor.", "number."  # begin the keys of `Weighting.state_dict`
 
 
 class Weighting:
@@ -72,11 +72,10 @@ class Weighting:
         """Return the state that must be saved to resume a training: by default every attribute that is a tensor or a number."""
         state = {}
         for name, value in vars(self).items():
-            if isinstance(value, Tensor | int | float) and not isinstance(value, nn.Parameter | bool):
-                kind = torch.float64 if isinstance(value, float) else torch.int64
-                state[_ATTRIBUTE + name] = (
-                    value.detach() if isinstance(value, Tensor) else torch.tensor(value, dtype=kind)
-                )
+            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+                state[_TENSOR + name] = value.detach()
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                state[_NUMBER + name] = torch.tensor(value, dtype=torch.float64 if isinstance(value, float) else None)
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -86,10 +85,10 @@ class Weighting:
             state: the tensors that `state_dict` returned.
         """
         for key, value in state.items():
-            if key.startswith(_ATTRIBUTE):
-                name = key.removeprefix(_ATTRIBUTE)
-                is_number = isinstance(vars(self).get(name), int | float)
-                setattr(self, name, value.item() if is_number else value)
+            if key.startswith(_TENSOR):
+                setattr(self, key.removeprefix(_TENSOR), value)
+            elif key.startswith(_NUMBER):
+                setattr(self, key.removeprefix(_NUMBER), value.item())
 
 
 class LossWeighting(Weighting, ABC):

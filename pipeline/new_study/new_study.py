@@ -212,8 +212,8 @@ def _split_lines(frames: _Frames, classes: Classes) -> list[Line]:
             Line(
                 "split",
                 RANDOM_BY_ACTIVITY,
-                f"{TODO}a fifth of all frames ({len(usable) // 5} of {len(usable)}) is drawn and may resemble training frames, because "
-                "not every name begins with its video, as in case1_0001.png",
+                f"{TODO}about {len(usable) // 5} of {len(usable)} frames are drawn and may resemble training frames, "
+                "because not every name begins with its video, as in case1_0001.png",
             )
         ]
     else:

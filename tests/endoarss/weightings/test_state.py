@@ -16,12 +16,13 @@ class Running(LossWeighting):
     def __init__(self, tasks: Any, epochs: int) -> None:
         super().__init__(tasks, epochs)
         self.mean: Tensor | None = None
-        self.steps, self.momentum = 0, 0.8
+        self.steps: int | None = None
+        self.momentum = 0.8
 
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
         now = losses.detach()
         self.mean = now if self.mean is None else self.momentum * self.mean + (1 - self.momentum) * now
-        self.steps += 1
+        self.steps = (self.steps or 0) + 1
         weights = self.steps / self.mean
         return (weights * losses).sum(), weights
 
